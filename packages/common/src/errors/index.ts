@@ -1,0 +1,3 @@
+export * from './argument-errors.js'
+export { describeValue, MagiError, type MagiErrorCode, type MagiErrorDetails } from './magi-error.js'
+export * from './runtime-errors.js'
