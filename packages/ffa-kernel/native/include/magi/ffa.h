@@ -111,6 +111,8 @@ typedef struct MagiFfaTileSizes {
   int32_t forward_cols;
   int32_t backward_rows;
   int32_t backward_cols;
+  int32_t forward_align_cols; /* 1: forward plans, too, must have their column tiles on the grid of forward_cols */
+  int32_t reserved;
 } MagiFfaTileSizes;
 
 MAGI_API int32_t magi_ffa_abi_version(void);

@@ -1,0 +1,48 @@
+#include "backend.hpp"
+
+#include <magi/cpu_features.hpp>
+#include <magi/parallel.hpp>
+#include <magi/status.hpp>
+
+#include <algorithm>
+
+#include "checks.hpp"
+
+namespace magi::ffa {
+
+const Kernels& kernels_for(int32_t dtype) {
+  const Kernels* found = nullptr;
+  const Isa isa = active_isa();
+  if (isa >= Isa::kAvx512Bf16 && dtype == MAGI_BFLOAT16) found = avx512_bf16_kernels();
+  if (found == nullptr && isa >= Isa::kAvx512) found = avx512_kernels();
+  if (found == nullptr && isa >= Isa::kAvx2) found = avx2_kernels();
+  if (found == nullptr) found = portable_kernels();
+  return *found;
+}
+
+int threads_for(int32_t requested, int64_t num_items) {
+  const int64_t threads = requested > 0 ? requested : default_num_threads();
+  return static_cast<int>(std::clamp<int64_t>(num_items, 1, std::min<int64_t>(threads, kMaxThreads)));
+}
+
+}  // namespace magi::ffa
+
+int32_t magi_ffa_abi_version(void) { return MAGI_FFA_ABI_VERSION; }
+int64_t magi_ffa_sizeof_plan(void) { return sizeof(MagiFfaPlan); }
+int64_t magi_ffa_sizeof_forward_args(void) { return sizeof(MagiFfaForwardArgs); }
+int64_t magi_ffa_sizeof_backward_args(void) { return sizeof(MagiFfaBackwardArgs); }
+int64_t magi_ffa_sizeof_tile_sizes(void) { return sizeof(MagiFfaTileSizes); }
+const char* magi_ffa_isa(void) { return magi::isa_name(magi::active_isa()); }
+
+int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, MagiFfaTileSizes* sizes, char* message, int32_t message_size) {
+  return magi::guarded(message, message_size, [&] {
+    magi::check(sizes != nullptr && sizes->struct_size == sizeof(MagiFfaTileSizes), "sizes: expected %zu bytes",
+                sizeof(MagiFfaTileSizes));
+    magi::ffa::check_head_dim(head_dim);
+    magi::ffa::check_dtype(dtype, "dtype");
+    sizes->forward_rows = sizes->backward_rows = magi::ffa::kTileRows;
+    sizes->forward_cols = sizes->backward_cols = magi::ffa::kTileCols;
+    sizes->forward_align_cols = 1;
+    sizes->reserved = 0;
+  });
+}

@@ -1,0 +1,24 @@
+// Which kernels a call uses, on how many threads, and in which order.
+#pragma once
+
+#include <cstdint>
+
+#include "job.hpp"
+
+namespace magi::ffa {
+
+// The kernels of the active instruction set for tensors of one dtype.
+const Kernels& kernels_for(int32_t dtype);
+
+// What the caller asked for, or the default, and never more than there are items of work.
+int threads_for(int32_t requested, int64_t num_items);
+
+// The tile that is started as number `position`. A dense plan has no order of its own: a lone band has most work at one end,
+// at most a few tiles long, or everywhere alike.
+inline int tile_at(const MagiFfaPlan& plan, int64_t position) {
+  if (plan.tile_order != nullptr) return plan.tile_order[position];
+  const bool grows = plan.num_bands > 0 && plan.bands[5] < plan.num_cols;  // hi bounds: later rows see more
+  return static_cast<int>(grows ? plan.num_tiles - 1 - position : position);
+}
+
+}  // namespace magi::ffa

@@ -1,0 +1,137 @@
+// Elements and units: reading rows of any dtype, writing them, and the two kinds of matrix-product step.
+// Included inside an instruction set's own namespace (see kernels.inl.hpp).
+
+struct Float32Units {
+  static constexpr int kPack = 1;
+  static MAGI_INLINE Float dot(Float acc, Float a, Float b) { return Simd::fma(a, b, acc); }
+};
+
+#if defined(__AVX512BF16__)
+struct Bfloat16Units {
+  static constexpr int kPack = 2;
+  static MAGI_INLINE Float dot(Float acc, Float a, Float b) {
+    return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);
+  }
+  // Sixteen units, each the pair (even[i], odd[i]), rounded to nearest even.
+  static MAGI_INLINE void store_pairs(float* p, Float even, Float odd) {
+    const __m512i packed = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, packed));
+  }
+  // Sixteen bfloat16, hence eight units along the lanes.
+  static MAGI_INLINE void store_row(float* p, Float x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(x));
+  }
+};
+#endif
+
+inline const void* element_at(const void* base, int32_t dtype, int64_t index) {
+  return static_cast<const char*>(base) + index * (dtype == MAGI_FLOAT32 ? 4 : 2);
+}
+
+// `count` elements of a row, a multiple of 8, as float32.
+inline void read_row(float* out, const void* in, int32_t dtype, int64_t count) {
+  if (dtype == MAGI_FLOAT32) {
+    __builtin_memcpy(out, in, static_cast<size_t>(count) * 4);
+    return;
+  }
+  const uint16_t* bits = static_cast<const uint16_t*>(in);
+  int64_t i = 0;
+  if (dtype == MAGI_BFLOAT16) {
+    for (; i + Simd::kLanes <= count; i += Simd::kLanes) Simd::store(out + i, Simd::load_bfloat16(bits + i));
+    for (; i < count; ++i) out[i] = bf16_to_f32(bits[i]);
+  } else {
+    for (; i + Simd::kLanes <= count; i += Simd::kLanes) Simd::store(out + i, Simd::load_float16(bits + i));
+    for (; i < count; ++i) out[i] = f16_to_f32(bits[i]);
+  }
+}
+
+inline void write_row(void* base, int32_t dtype, int64_t index, const float* in, float scale, int64_t count) {
+  if (dtype == MAGI_FLOAT32) {
+    float* out = static_cast<float*>(base) + index;
+    for (int64_t i = 0; i < count; ++i) out[i] = in[i] * scale;
+  } else if (dtype == MAGI_BFLOAT16) {
+    uint16_t* out = static_cast<uint16_t*>(base) + index;
+    for (int64_t i = 0; i < count; ++i) out[i] = f32_to_bf16(in[i] * scale);
+  } else {
+    uint16_t* out = static_cast<uint16_t*>(base) + index;
+    for (int64_t i = 0; i < count; ++i) out[i] = f32_to_f16(in[i] * scale);
+  }
+}
+
+// One row as units along head_dim. bfloat16 pairs are the row's own bytes.
+template <typename Units>
+inline void read_units(float* out, const void* in, int32_t dtype, int64_t count) {
+  if constexpr (Units::kPack == 2) {
+    __builtin_memcpy(out, in, static_cast<size_t>(count) * 2);
+  } else {
+    read_row(out, in, dtype, count);
+  }
+}
+
+// Two neighbouring rows of bfloat16 as units along the rows. Either may be null: zeros.
+inline void interleave_rows(float* out, const void* even, const void* odd, int64_t count) {
+  const uint16_t* a = static_cast<const uint16_t*>(even);
+  const uint16_t* b = static_cast<const uint16_t*>(odd);
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t unit = (a ? a[i] : 0u) | (b ? static_cast<uint32_t>(b[i]) << 16 : 0u);
+    __builtin_memcpy(out + i, &unit, 4);
+  }
+}
+
+// out[c, r] = in[r, c] for 32-bit values.
+inline void transpose(float* out, int64_t out_stride, const float* in, int64_t in_stride, int64_t rows, int64_t cols) {
+  const int64_t whole_rows = Simd::kHasTranspose ? floor_to(rows, Simd::kLanes) : 0;
+  const int64_t whole_cols = Simd::kHasTranspose ? floor_to(cols, Simd::kLanes) : 0;
+  for (int64_t r = 0; r < whole_rows; r += Simd::kLanes) {
+    for (int64_t c = 0; c < whole_cols; c += Simd::kLanes) {
+      Simd::transpose(out + c * out_stride + r, out_stride, in + r * in_stride + c, in_stride);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; ++c) out[c * out_stride + r] = in[r * in_stride + c];
+  }
+}
+
+// acc[y][x] += sum over t of b(t, y) * a[t][x], x in vectors. b(t, y) is b[y * ldb + t] where its rows run along t (kBAlongT),
+// else b[t * ldb + y]. kStepRows rows at a time keep their accumulators in registers.
+template <typename Units, int kRows, int kVectors, bool kBAlongT>
+MAGI_INLINE void accumulate(Float (&acc)[kRows][kVectors], const float* a, int64_t lda, const float* b, int64_t ldb,
+                            int64_t count) {
+#pragma GCC unroll 2
+  for (int y0 = 0; y0 < kRows; y0 += kStepRows) {
+    Float sum[kStepRows][kVectors];
+#pragma GCC unroll 8
+    for (int y = 0; y < kStepRows; ++y) {
+#pragma GCC unroll 8
+      for (int x = 0; x < kVectors; ++x) sum[y][x] = acc[y0 + y][x];
+    }
+    const float* b0 = kBAlongT ? b + y0 * ldb : b + y0;
+    for (int64_t t = 0; t < count; ++t) {
+      Float av[kVectors];
+#pragma GCC unroll 8
+      for (int x = 0; x < kVectors; ++x) av[x] = Simd::load(a + t * lda + x * Simd::kLanes);
+#pragma GCC unroll 8
+      for (int y = 0; y < kStepRows; ++y) {
+        const Float bv = Simd::broadcast(kBAlongT ? b0[y * ldb + t] : b0[t * ldb + y]);
+#pragma GCC unroll 8
+        for (int x = 0; x < kVectors; ++x) sum[y][x] = Units::dot(sum[y][x], av[x], bv);
+      }
+    }
+#pragma GCC unroll 8
+    for (int y = 0; y < kStepRows; ++y) {
+#pragma GCC unroll 8
+      for (int x = 0; x < kVectors; ++x) acc[y0 + y][x] = sum[y][x];
+    }
+  }
+}
+
+template <int kRows, int kVectors>
+MAGI_INLINE void clear(Float (&acc)[kRows][kVectors]) {
+#pragma GCC unroll 8
+  for (int y = 0; y < kRows; ++y) {
+#pragma GCC unroll 8
+    for (int x = 0; x < kVectors; ++x) acc[y][x] = Simd::zero();
+  }
+}
