@@ -10,4 +10,6 @@ export default defineConfig({
   clean: true,
   dts: false,
   treeshake: true,
+  external: [/^node:/],
+  removeNodeProtocol: false,
 })

@@ -1,1 +1,6 @@
-export {}
+export * from './attn-flops.js'
+export * from './format.js'
+export * from './lists.js'
+export * from './numbers.js'
+export * from './progress.js'
+export * from './seeds.js'

@@ -40,7 +40,8 @@ int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, MagiFfaTileSizes* s
                 sizeof(MagiFfaTileSizes));
     magi::ffa::check_head_dim(head_dim);
     magi::ffa::check_dtype(dtype, "dtype");
-    sizes->forward_rows = sizes->backward_rows = magi::ffa::kTileRows;
+    sizes->forward_rows = magi::ffa::kForwardRows;
+    sizes->backward_rows = magi::ffa::kBackwardRows;
     sizes->forward_cols = sizes->backward_cols = magi::ffa::kTileCols;
     sizes->forward_align_cols = 1;
     sizes->reserved = 0;

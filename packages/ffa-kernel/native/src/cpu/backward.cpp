@@ -1,15 +1,16 @@
-// magi_ffa_backward on the CPU: packs all operands, then hands out (tile of keys, key/value head) pairs to threads.
+// magi_ffa_backward on the CPU: packs the operands of a few heads, runs their tiles behind, and finishes their grad_q last.
 #include <magi/parallel.hpp>
 #include <magi/status.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <mutex>
+#include <vector>
 
 #include "backend.hpp"
 #include "checks.hpp"
 #include "job.hpp"
+#include "pipeline.hpp"
 #include "workspace.hpp"
 
 namespace magi::ffa {
@@ -21,7 +22,7 @@ struct Buffers {
   BackwardJob job;
   float* scratch;
   int64_t scratch_floats;
-  int32_t* tiles_started;  // [num_heads_kv, num_blocks]: how many tiles that visit a block have been handed out
+  int32_t* tiles_claimed;  // [num_heads_kv, num_blocks]: how many tiles that visit a block have been claimed
   int32_t* ranks;          // [num_threads, num_blocks]
 };
 
@@ -43,68 +44,24 @@ Buffers carve(Carver& carver, BackwardJob job, const Kernels& kernels, int num_t
   job.blocks_done = carver.take<int32_t>(int64_t{args.num_heads_q} * job.num_blocks);
   const int64_t scratch = (kernels.backward_scratch_floats(job, max_run_bands) + 15) / 16 * 16;
   float* scratch_at = carver.take<float>(scratch * num_threads);
-  int32_t* tiles_started = carver.take<int32_t>(int64_t{args.num_heads_kv} * job.num_blocks);
-  return {job, scratch_at, scratch, tiles_started, carver.take<int32_t>(int64_t{num_threads} * job.num_blocks)};
+  int32_t* tiles_claimed = carver.take<int32_t>(int64_t{args.num_heads_kv} * job.num_blocks);
+  return {job, scratch_at, scratch, tiles_claimed, carver.take<int32_t>(int64_t{num_threads} * job.num_blocks)};
 }
 
-template <typename Pack>
-void for_row_chunks(int num_threads, int heads, int64_t rows, Pack&& pack) {
-  const int64_t chunks = (rows + kPackRows - 1) / kPackRows;
-  parallel_for(num_threads, chunks * heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i % chunks * kPackRows;
-      pack(static_cast<int>(i / chunks), row, std::min(row + kPackRows, rows));
-    }
-  });
+// Ranks are given out when a tile is claimed: its turn at a block is the number of tiles claimed before it that visit the block.
+template <typename Visit>
+void visit_blocks(const MagiFfaPlan& plan, int tile, Visit&& visit) {
+  if (plan.tile_runs == nullptr) {
+    int64_t begin, end;
+    if (!dense_hull(plan, tile, &begin, &end)) return;
+    for (int64_t col = begin; col < end; col += kTileCols) visit(col / kTileCols);
+    return;
+  }
+  for (int32_t i = plan.tile_runs[tile]; i < plan.tile_runs[tile + 1]; ++i) {
+    const int32_t* run = plan.runs + 4 * int64_t{i};
+    for (int32_t j = 0; j < run[1]; ++j) visit(run[0] / kTileCols + j);
+  }
 }
-
-// Hands out tiles in the plan's order and writes each one's rank for every block that it visits. Heads go side by side, as many
-// as there are threads, so that threads seldom wait for each other; the ranks of a block do not depend on that.
-class TileQueue {
- public:
-  TileQueue(const BackwardJob& job, int32_t* tiles_started, int num_threads)
-      : job_(job), tiles_started_(tiles_started), num_items_(int64_t{job.args.num_heads_kv} * job.plan.num_tiles),
-        heads_abreast_(std::min(job.args.num_heads_kv, num_threads)) {}
-
-  // False when there are no more.
-  bool next(int* tile, int* head, int32_t* ranks) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (next_ >= num_items_) return false;
-    const int64_t per_batch = int64_t{heads_abreast_} * job_.plan.num_tiles;
-    const int first_head = static_cast<int>(next_ / per_batch) * heads_abreast_;
-    const int abreast = std::min(heads_abreast_, job_.args.num_heads_kv - first_head);
-    const int64_t in_batch = next_ % per_batch;
-    *tile = tile_at(job_.plan, in_batch / abreast);
-    *head = first_head + static_cast<int>(in_batch % abreast);
-    ++next_;
-    int32_t* started = tiles_started_ + int64_t{*head} * job_.num_blocks;
-    visit_blocks(*tile, [&](int64_t block) { ranks[block] = started[block]++; });
-    return true;
-  }
-
- private:
-  template <typename Visit>
-  void visit_blocks(int tile, Visit&& visit) const {
-    const MagiFfaPlan& plan = job_.plan;
-    if (plan.tile_runs == nullptr) {
-      int64_t begin, end;
-      if (!dense_hull(plan, tile, &begin, &end)) return;
-      for (int64_t col = begin; col < end; col += kTileCols) visit(col / kTileCols);
-      return;
-    }
-    for (int32_t i = plan.tile_runs[tile]; i < plan.tile_runs[tile + 1]; ++i) {
-      const int32_t* run = plan.runs + 4 * int64_t{i};
-      for (int32_t j = 0; j < run[1]; ++j) visit(run[0] / kTileCols + j);
-    }
-  }
-
-  const BackwardJob& job_;
-  int32_t* tiles_started_;
-  int64_t num_items_;
-  int heads_abreast_;
-  std::mutex mutex_;
-  int64_t next_ = 0;
-};
 
 // grad_sink: -sum over rows of exp(sink - lse) * delta; without the sum for SSH.
 void sink_grads(const BackwardJob& job, int num_threads) {
@@ -134,14 +91,14 @@ void sink_grads(const BackwardJob& job, int num_threads) {
 
 void backward(const MagiFfaBackwardArgs& args) {
   check_backward(args);
-  const int max_run_bands = check_plan(*args.plan, args.total_k, args.total_q);
+  const int max_run_bands = check_plan(*args.plan, args.total_k, args.total_q, kBackwardRows);
   const Kernels& kernels = kernels_for(args.dtype);
   const int lanes = kernels.group / kGroupVectors;
   BackwardJob job{};
   job.args = args;
   job.plan = *args.plan;
   job.query_rows = (args.total_q + kTileCols - 1) / kTileCols * kTileCols;
-  job.key_rows = (args.total_k + kTileRows - 1) / kTileRows * kTileRows;
+  job.key_rows = (args.total_k + kBackwardRows - 1) / kBackwardRows * kBackwardRows;
   job.dim_units = args.head_dim / kernels.pack;
   job.dim_padded = (args.head_dim + lanes - 1) / lanes * lanes;
   job.num_blocks = static_cast<int32_t>(job.query_rows / kTileCols);
@@ -155,24 +112,56 @@ void backward(const MagiFfaBackwardArgs& args) {
   const Buffers buffers = carve(places, job, kernels, num_threads, max_run_bands);
   job = buffers.job;
   std::memset(job.blocks_done, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_q) * job.num_blocks);
-  std::memset(buffers.tiles_started, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_kv) * job.num_blocks);
+  std::memset(buffers.tiles_claimed, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_kv) * job.num_blocks);
 
-  for_row_chunks(num_threads, args.num_heads_q, job.query_rows,
-                 [&](int head, int64_t begin, int64_t end) { kernels.pack_queries(job, head, begin, end); });
-  for_row_chunks(num_threads, args.num_heads_kv, job.key_rows,
-                 [&](int head, int64_t begin, int64_t end) { kernels.pack_keys(job, head, begin, end); });
+  const int num_tiles = job.plan.num_tiles;
+  const int heads_per_group = args.num_heads_q / args.num_heads_kv;
+  const int64_t query_chunks = (job.query_rows + kPackRows - 1) / kPackRows;
+  const int64_t key_chunks = (job.key_rows + kPackRows - 1) / kPackRows;
+  // Tiles of one head take turns at grad_q. Where a head has few tiles, several heads go side by side.
+  const int abreast = std::clamp(4 * num_threads / std::max(num_tiles, 1), 1, args.num_heads_kv);
+  const int num_batches = (args.num_heads_kv + abreast - 1) / abreast;
+  const auto for_queries = [&](const auto& function, int first_head, int64_t item) {
+    const int head = first_head * heads_per_group + static_cast<int>(item / query_chunks);
+    const int64_t row = item % query_chunks * kPackRows;
+    function(job, head, row, std::min(row + kPackRows, job.query_rows));
+  };
 
-  TileQueue queue(job, buffers.tiles_started, num_threads);
-  parallel_run(num_threads, [&](int thread, int) {
-    float* scratch = buffers.scratch + thread * buffers.scratch_floats;
-    int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
-    for (int tile, head; queue.next(&tile, &head, ranks);) {
-      kernels.backward_tile(job, scratch, max_run_bands, tile, head, ranks);
-    }
-  });
-
-  for_row_chunks(num_threads, args.num_heads_q, job.query_rows,
-                 [&](int head, int64_t begin, int64_t end) { kernels.finish_queries(job, head, begin, end); });
+  Pipeline pipeline;
+  std::vector<int> packed(static_cast<size_t>(num_batches));
+  overlap_batches(
+      num_batches,
+      [&](int batch) {
+        const int first = batch * abreast;
+        const int heads = std::min(abreast, args.num_heads_kv - first);
+        const int64_t query_items = query_chunks * heads * heads_per_group;
+        packed[static_cast<size_t>(batch)] =
+            pipeline.add(query_items + key_chunks * heads, Pipeline::kNone, [&, first, query_items](int64_t item, int) {
+              if (item < query_items) return for_queries(kernels.pack_queries, first, item);
+              const int64_t row = (item - query_items) % key_chunks * kPackRows;
+              kernels.pack_keys(job, first + static_cast<int>((item - query_items) / key_chunks), row,
+                                std::min(row + kPackRows, job.key_rows));
+            });
+      },
+      [&](int batch) {
+        const int first = batch * abreast;
+        const int heads = std::min(abreast, args.num_heads_kv - first);
+        const int tiles = pipeline.add(
+            int64_t{num_tiles} * heads, packed[static_cast<size_t>(batch)],
+            [&, first, heads](int64_t item, int thread) {
+              kernels.backward_tile(job, buffers.scratch + thread * buffers.scratch_floats, max_run_bands,
+                                    tile_at(job.plan, item / heads), first + static_cast<int>(item % heads),
+                                    buffers.ranks + int64_t{thread} * job.num_blocks);
+            },
+            [&, first, heads](int64_t item, int thread) {
+              int32_t* claimed = buffers.tiles_claimed + (first + item % heads) * job.num_blocks;
+              int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
+              visit_blocks(job.plan, tile_at(job.plan, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
+            });
+        pipeline.add(query_chunks * heads * heads_per_group, tiles,
+                     [&, first](int64_t item, int) { for_queries(kernels.finish_queries, first, item); });
+      });
+  pipeline.run(num_threads);
   sink_grads(job, num_threads);
 }
 

@@ -11,21 +11,21 @@ struct BackwardGroup {
   float* grad_rows; // dS, [kTileCols, kGroup / pack] units along keys (grad itself where pack is 1)
   float* grad_k;    // [head_dim, kGroup]
   float* grad_v;    // [head_dim, kGroup]
-  int64_t begin;    // panels of the current block that the group sees
-  int64_t end;
-  bool is_fresh;
+  Segments segments; // what the group sees of the current block
 };
 
 struct BackwardScratch {
-  float* rows;  // [kGroup, head_dim]
+  float* rows;    // [kGroup, head_dim]
+  float* scores;  // [kTileCols, kGroup], Q K^T
+  float* grads;   // [kTileCols, kGroup], dO V^T
   int32_t* mask;
-  BackwardGroup groups[kTileRows / kGroup];
+  BackwardGroup groups[kBackwardRows / kGroup];
 };
 
 inline int64_t backward_scratch_floats(const BackwardJob& job, int max_run_bands) {
   const int64_t dim = job.args.head_dim;
   const int64_t group = 3 * kTileCols * kGroup + 2 * dim * kGroup + mask_ints(max_run_bands);
-  return kGroup * dim + (kTileRows / kGroup) * group;
+  return kGroup * dim + 2 * kTileCols * kGroup + (kBackwardRows / kGroup) * group;
 }
 
 template <typename Units>
@@ -43,118 +43,115 @@ inline BackwardScratch backward_scratch(const BackwardJob& job, float* memory, i
     group.grad_rows = Units::kPack == 1 ? group.grad : take(kTileCols * kGroup);
     group.grad_k = take(dim * kGroup);
     group.grad_v = take(dim * kGroup);
-    group.is_fresh = true;
+    for (int64_t i = 0; i < dim * kGroup; ++i) group.grad_k[i] = group.grad_v[i] = 0.0f;
   }
+  s.scores = take(kTileCols * kGroup);
+  s.grads = take(kTileCols * kGroup);
   s.rows = take(kGroup * dim);
-  s.mask = reinterpret_cast<int32_t*>(take(mask_ints(max_run_bands) * (kTileRows / kGroup)));
+  s.mask = reinterpret_cast<int32_t*>(take(mask_ints(max_run_bands) * (kBackwardRows / kGroup)));
   return s;
 }
 
-// P and dS of kPanel queries and one group of keys; y is the panel's place in the block.
-template <typename Units, bool kSoftcap>
-inline void grad_panel(const BackwardJob& job, const BackwardGroup& group, const GroupMask& mask, const Logits& logits,
-                       const float* k, const float* v, int head, int64_t block, int64_t y0) {
-  const int64_t first = static_cast<int64_t>(head) * job.query_rows + block + y0;
-  Panel p, ds;
-  dot_panel<Units>(p, k, job.q + first * job.dim_units, job.dim_units);
-  const bool is_full = mask.is_full(block + y0);
-  float slopes[kSoftcap ? kPanel * kGroup : 1];  // d capped / d raw
-  for (int y = 0; y < kPanel; ++y) {
-    const Float lse2 = Simd::broadcast(job.lse2[first + y]);
-    for (int x = 0; x < kGroupVectors; ++x) {
-      if constexpr (kSoftcap) {
-        p[y][x] = tanh(Simd::mul(p[y][x], Simd::broadcast(logits.inner)));
-        const Float slope = Simd::sub(Simd::broadcast(1.0f), Simd::mul(p[y][x], p[y][x]));
-        Simd::store(slopes + y * kGroup + x * Simd::kLanes, slope);
+// From the raw products Q K^T (scores) and dO V^T (grads) of one segment to P and dS. first: the block's first query in lse2
+// and delta.
+template <typename Units, bool kSoftcap, int kVectors>
+inline void softmax_grads(const BackwardJob& job, const BackwardGroup& group, const GroupMask& mask, const Logits& logits,
+                          int64_t block, int64_t first, const Segment& segment, const float* scores, const float* grads) {
+  const int lane0 = segment.x0 * Simd::kLanes;
+  for (int64_t y0 = segment.begin; y0 < segment.end; y0 += Units::kPack) {
+    Float p[Units::kPack][kVectors], ds[Units::kPack][kVectors];
+    for (int i = 0; i < Units::kPack; ++i) {
+      const int64_t y = y0 + i;
+      const Float lse2 = Simd::broadcast(job.lse2[first + y]);
+      const Float delta = Simd::broadcast(job.delta[first + y]);
+      const bool is_full = mask.is_full(block + floor_to(y, kPanel));
+      Mask visible[kVectors];
+      if (!is_full) column_mask<kVectors>(mask, segment.x0, block + y, visible);
+      for (int x = 0; x < kVectors; ++x) {
+        const int64_t at = y * kGroup + lane0 + x * Simd::kLanes;
+        Float s = Simd::load(scores + at);
+        Float slope = Simd::broadcast(1.0f);  // d capped / d raw
+        if constexpr (kSoftcap) {
+          s = tanh(Simd::mul(s, Simd::broadcast(logits.inner)));
+          slope = Simd::sub(slope, Simd::mul(s, s));
+        }
+        s = exp2(Simd::sub(Simd::mul(s, Simd::broadcast(logits.scale)), lse2));
+        p[i][x] = is_full ? s : Simd::select(visible[x], s, Simd::zero());
+        ds[i][x] = Simd::mul(p[i][x], Simd::sub(Simd::load(grads + at), delta));
+        if constexpr (kSoftcap) ds[i][x] = Simd::mul(ds[i][x], slope);
       }
-      p[y][x] = exp2(Simd::sub(Simd::mul(p[y][x], Simd::broadcast(logits.scale)), lse2));
     }
-    if (!is_full) {
-      Mask visible[kGroupVectors];
-      column_mask(mask, block + y0 + y, visible);
-      for (int x = 0; x < kGroupVectors; ++x) p[y][x] = Simd::select(visible[x], p[y][x], Simd::zero());
-    }
-  }
-  dot_panel<Units>(ds, v, job.grad_out + first * job.dim_units, job.dim_units);
-  for (int y = 0; y < kPanel; ++y) {
-    const Float delta = Simd::broadcast(job.delta[first + y]);
-    for (int x = 0; x < kGroupVectors; ++x) {
-      ds[y][x] = Simd::mul(p[y][x], Simd::sub(ds[y][x], delta));
-      if constexpr (kSoftcap) ds[y][x] = Simd::mul(ds[y][x], Simd::load(slopes + y * kGroup + x * Simd::kLanes));
-    }
-  }
-  for (int y = 0; y < kPanel; y += Units::kPack) {
-    const int64_t row = (y0 + y) / Units::kPack * kGroup;
-    for (int x = 0; x < kGroupVectors; ++x) {
+    const int64_t row = y0 / Units::kPack * kGroup + lane0;
+    for (int x = 0; x < kVectors; ++x) {
       const int lane = x * Simd::kLanes;
       if constexpr (Units::kPack == 2) {
-        Units::store_pairs(group.probs + row + lane, p[y][x], p[y + 1][x]);
-        Units::store_pairs(group.grad + row + lane, ds[y][x], ds[y + 1][x]);
-        float* grad_rows = group.grad_rows + (y0 + y) * (kGroup / 2) + lane / 2;
-        Units::store_row(grad_rows, ds[y][x]);
-        Units::store_row(grad_rows + kGroup / 2, ds[y + 1][x]);
+        Units::store_pairs(group.probs + row + lane, p[0][x], p[1][x]);
+        Units::store_pairs(group.grad + row + lane, ds[0][x], ds[1][x]);
+        float* grad_rows = group.grad_rows + y0 * (kGroup / 2) + (lane0 + lane) / 2;
+        Units::store_row(grad_rows, ds[0][x]);
+        Units::store_row(grad_rows + kGroup / 2, ds[1][x]);
       } else {
-        Simd::store(group.probs + row + lane, p[y][x]);
-        Simd::store(group.grad + row + lane, ds[y][x]);
+        Simd::store(group.probs + row + lane, p[0][x]);
+        Simd::store(group.grad + row + lane, ds[0][x]);
       }
     }
   }
 }
 
-// grad_k and grad_v of one group from the block's panels [group.begin, group.end).
-template <typename Units>
-inline void add_key_grads(const BackwardJob& job, BackwardGroup& group, int head, int64_t block) {
+// One segment of a block: P, dS, and what they add to grad_k and grad_v of the group.
+template <typename Units, bool kSoftcap, int kVectors>
+inline void grad_segment(const BackwardJob& job, const BackwardScratch& scratch, BackwardGroup& group, const GroupMask& mask,
+                         const Logits& logits, const float* k, const float* v, int head, int64_t block,
+                         const Segment& segment) {
+  const int lane0 = segment.x0 * Simd::kLanes;
+  const int64_t columns = segment.end - segment.begin;
+  const int64_t first = static_cast<int64_t>(head) * job.query_rows + block;
+  const int64_t units = (first + segment.begin) * job.dim_units;
+  const int64_t raw = segment.begin * kGroup + lane0;
+  dot_products<Units, kVectors>(scratch.scores + raw, k + lane0, job.q + units, job.dim_units, job.dim_units, columns);
+  dot_products<Units, kVectors>(scratch.grads + raw, v + lane0, job.grad_out + units, job.dim_units, job.dim_units, columns);
+  softmax_grads<Units, kSoftcap, kVectors>(job, group, mask, logits, block, first, segment, scratch.scores, scratch.grads);
+
   const int64_t dim = job.args.head_dim;
-  const int64_t count = (group.end - group.begin) / Units::kPack;
-  const int64_t at = group.begin / Units::kPack * kGroup;
-  const int64_t first = (static_cast<int64_t>(head) * job.query_rows + block + group.begin) / Units::kPack * dim;
-  for (int64_t d = 0; d < dim; d += kPanel) {
-    add_product<Units>(group.grad_v + d * kGroup, group.is_fresh, group.probs + at, job.grad_out_pairs + first + d, dim,
-                       count, nullptr);
-    add_product<Units>(group.grad_k + d * kGroup, group.is_fresh, group.grad + at, job.q_pairs + first + d, dim, count,
-                       nullptr);
-  }
-  group.is_fresh = false;
+  const int64_t at = segment.begin / Units::kPack * kGroup + lane0;
+  const int64_t pairs = (first + segment.begin) / Units::kPack * dim;
+  add_products<Units, kVectors>(group.grad_v + lane0, group.probs + at, job.grad_out_pairs + pairs, dim, dim, columns / Units::kPack);
+  add_products<Units, kVectors>(group.grad_k + lane0, group.grad + at, job.q_pairs + pairs, dim, dim, columns / Units::kPack);
 }
 
-// kPanel rows of grad_q, kVectors vectors from column d on: += dS K over the groups that see the panel.
+// What one group adds to kPanel rows of grad_q, kVectors vectors from column d on.
 template <typename Units, int kVectors>
-inline void add_query_grad(const BackwardJob& job, const BackwardScratch& scratch, int num_groups, const float* k,
-                           float* grad_q, int64_t y0, int64_t d) {
+MAGI_NOINLINE void add_query_panel(const BackwardJob& job, const BackwardGroup& group, const Segment& segment, const float* k,
+                            float* grad_q, int64_t y0, int64_t d) {
+  constexpr int64_t kUnits = kGroup / Units::kPack;
+  const int64_t first = segment.x0 * Simd::kLanes / Units::kPack;
+  const int64_t count = segment.vectors * Simd::kLanes / Units::kPack;
   Float acc[kPanel][kVectors];
   float* out = grad_q + y0 * job.dim_padded + d;
   for (int y = 0; y < kPanel; ++y) {
     for (int x = 0; x < kVectors; ++x) acc[y][x] = Simd::load(out + y * job.dim_padded + x * Simd::kLanes);
   }
-  for (int g = 0; g < num_groups; ++g) {
-    const BackwardGroup& group = scratch.groups[g];
-    if (y0 < group.begin || y0 >= group.end) continue;
-    constexpr int64_t kUnits = kGroup / Units::kPack;
-    accumulate<Units, kPanel, kVectors, true>(acc, k + g * kUnits * job.dim_padded + d, job.dim_padded,
-                                              group.grad_rows + y0 * kUnits, kUnits, kUnits);
-  }
+  accumulate<Units, kPanel, kVectors, true>(acc, k + first * job.dim_padded + d, job.dim_padded,
+                                            group.grad_rows + y0 * kUnits + first, kUnits, count);
   for (int y = 0; y < kPanel; ++y) {
     for (int x = 0; x < kVectors; ++x) Simd::store(out + y * job.dim_padded + x * Simd::kLanes, acc[y][x]);
   }
 }
 
+// grad_q of one block += dS K of one group.
 template <typename Units>
-inline void add_query_grads(const BackwardJob& job, const BackwardScratch& scratch, int num_groups, const float* k, int head,
-                            int64_t block) {
-  int64_t begin = kTileCols, end = 0;
-  for (int g = 0; g < num_groups; ++g) {
-    const BackwardGroup& group = scratch.groups[g];
-    if (group.begin >= group.end) continue;
-    begin = smaller(begin, group.begin);
-    end = larger(end, group.end);
-  }
+inline void add_query_grads(const BackwardJob& job, const BackwardGroup& group, const float* k, int head, int64_t block) {
   float* grad_q = job.grad_q + (static_cast<int64_t>(head) * job.query_rows + block) * job.dim_padded;
-  const int64_t vectors = job.dim_padded / Simd::kLanes;
-  for (int64_t y0 = begin; y0 < end; y0 += kPanel) {
-    int64_t x = 0;
-    for (; x + 3 <= vectors; x += 3) add_query_grad<Units, 3>(job, scratch, num_groups, k, grad_q, y0, x * Simd::kLanes);
-    if (vectors - x == 2) add_query_grad<Units, 2>(job, scratch, num_groups, k, grad_q, y0, x * Simd::kLanes);
-    if (vectors - x == 1) add_query_grad<Units, 1>(job, scratch, num_groups, k, grad_q, y0, x * Simd::kLanes);
+  const int vectors = job.dim_padded / Simd::kLanes;
+  for (int i = 0; i < group.segments.count; ++i) {
+    const Segment& segment = group.segments.items[i];
+    for (int64_t y0 = segment.begin; y0 < segment.end; y0 += kPanel) {
+      for (int x = 0; x < vectors; x += kGroupVectors) {
+        with_vectors(static_cast<int>(smaller(kGroupVectors, vectors - x)), [&](auto count) {
+          add_query_panel<Units, decltype(count)::value>(job, group, segment, k, grad_q, y0, x * Simd::kLanes);
+        });
+      }
+    }
   }
 }
 
@@ -170,15 +167,11 @@ inline void wait_for_turn(const int32_t* done, int32_t rank) {
 }
 
 // Rows of [total, heads, head_dim] from a transposed group.
-inline void store_key_grad(const BackwardJob& job, void* out, float* grad, bool is_fresh, int64_t row0, int head, float scale,
+inline void store_key_grad(const BackwardJob& job, void* out, const float* grad, int64_t row0, int head, float scale,
                            float* rows) {
   const MagiFfaBackwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
-  if (is_fresh) {
-    for (int64_t i = 0; i < kGroup * dim; ++i) rows[i] = 0.0f;
-  } else {
-    transpose(rows, dim, grad, kGroup, dim, kGroup);
-  }
+  transpose(rows, dim, grad, kGroup, dim, kGroup);
   const int64_t count = smaller(kGroup, args.total_k - row0);
   for (int64_t r = 0; r < count; ++r) {
     write_row(out, args.grad_dtype, ((row0 + r) * args.num_heads_kv + head) * dim, rows + r * dim, scale, dim);
@@ -191,14 +184,14 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
   const MagiFfaBackwardArgs& args = job.args;
   BackwardScratch scratch = backward_scratch<Units>(job, memory, max_run_bands);
   const Logits logits = Logits::of(args.softmax_scale, args.softcap);
-  const int64_t row0 = static_cast<int64_t>(tile) * kTileRows;
-  const int num_groups = static_cast<int>(smaller(kTileRows / kGroup, (args.total_k - row0 + kGroup - 1) / kGroup));
+  const int64_t row0 = static_cast<int64_t>(tile) * kBackwardRows;
+  const int num_groups = static_cast<int>(smaller(kBackwardRows / kGroup, (args.total_k - row0 + kGroup - 1) / kGroup));
   const int64_t packed = (kv_head * job.key_rows + row0) * job.dim_units;  // first transposed group of the tile
   const float* k_pairs = job.k_pairs + (kv_head * job.key_rows + row0) / Units::kPack * job.dim_padded;
   const int heads_per_group = args.num_heads_q / args.num_heads_kv;
 
   for_each_run(job.plan, tile, [&](const Run& run) {
-    GroupMask masks[kTileRows / kGroup];
+    GroupMask masks[kBackwardRows / kGroup];
     for (int g = 0; g < num_groups; ++g) {
       masks[g] = make_group_mask(job.plan, run, row0 + g * kGroup, scratch.mask + g * mask_ints(max_run_bands));
     }
@@ -207,19 +200,22 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
         const int head = kv_head * heads_per_group + i;
         for (int g = 0; g < num_groups; ++g) {
           BackwardGroup& group = scratch.groups[g];
-          group.begin = floor_to(larger(masks[g].begin, block) - block, kPanel);
-          group.end = floor_to(smaller(masks[g].end, block + kTileCols) - block + kPanel - 1, kPanel);
-          if (group.begin >= group.end) continue;
+          group.segments = segments_of(masks[g], block);
           const int64_t transposed = packed + static_cast<int64_t>(g) * kGroup * job.dim_units;
-          for (int64_t y = group.begin; y < group.end; y += kPanel) {
-            grad_panel<Units, kSoftcap>(job, group, masks[g], logits, job.k_transposed + transposed,
-                                        job.v_transposed + transposed, head, block, y);
+          for (int s = 0; s < group.segments.count; ++s) {
+            const Segment& segment = group.segments.items[s];
+            with_vectors(segment.vectors, [&](auto vectors) {
+              grad_segment<Units, kSoftcap, decltype(vectors)::value>(job, scratch, group, masks[g], logits,
+                                                                      job.k_transposed + transposed,
+                                                                      job.v_transposed + transposed, head, block, segment);
+            });
           }
-          add_key_grads<Units>(job, group, head, block);
         }
         int32_t* done = job.blocks_done + static_cast<int64_t>(head) * job.num_blocks + block / kTileCols;
         wait_for_turn(done, ranks[block / kTileCols]);
-        add_query_grads<Units>(job, scratch, num_groups, k_pairs, head, block);
+        for (int g = 0; g < num_groups; ++g) {
+          add_query_grads<Units>(job, scratch.groups[g], k_pairs + g * (kGroup / Units::kPack) * job.dim_padded, head, block);
+        }
         __atomic_store_n(done, ranks[block / kTileCols] + 1, __ATOMIC_RELEASE);
       }
     }
@@ -227,8 +223,8 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
   for (int g = 0; g < num_groups; ++g) {
     const BackwardGroup& group = scratch.groups[g];
     const int64_t first = row0 + g * kGroup;
-    store_key_grad(job, args.grad_k, group.grad_k, group.is_fresh, first, kv_head, args.softmax_scale, scratch.rows);
-    store_key_grad(job, args.grad_v, group.grad_v, group.is_fresh, first, kv_head, 1.0f, scratch.rows);
+    store_key_grad(job, args.grad_k, group.grad_k, first, kv_head, args.softmax_scale, scratch.rows);
+    store_key_grad(job, args.grad_v, group.grad_v, first, kv_head, 1.0f, scratch.rows);
   }
 }
 

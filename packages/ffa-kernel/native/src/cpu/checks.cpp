@@ -74,14 +74,14 @@ void check_backward(const MagiFfaBackwardArgs& args) {
   check(args.grad_sink == nullptr || args.sink_tokens > 0, "grad_sink: expected a sink");
 }
 
-int check_plan(const MagiFfaPlan& plan, int64_t num_rows, int64_t num_cols) {
+int check_plan(const MagiFfaPlan& plan, int64_t num_rows, int64_t num_cols, int32_t tile_rows) {
   check(plan.struct_size == sizeof(MagiFfaPlan), "plan: expected %zu bytes, got %lld", sizeof(MagiFfaPlan),
         static_cast<long long>(plan.struct_size));
   check(plan.num_rows == num_rows && plan.num_cols == num_cols, "plan: made for %d x %d, used for %lld x %lld", plan.num_rows,
         plan.num_cols, static_cast<long long>(num_rows), static_cast<long long>(num_cols));
-  check(plan.tile_rows == kTileRows && plan.tile_cols == kTileCols, "plan: expected tiles of %d x %d, got %d x %d", kTileRows,
+  check(plan.tile_rows == tile_rows && plan.tile_cols == kTileCols, "plan: expected tiles of %d x %d, got %d x %d", tile_rows,
         kTileCols, plan.tile_rows, plan.tile_cols);
-  check(plan.num_tiles == (num_rows + kTileRows - 1) / kTileRows, "plan: wrong number of tiles %d", plan.num_tiles);
+  check(plan.num_tiles == (num_rows + tile_rows - 1) / tile_rows, "plan: wrong number of tiles %d", plan.num_tiles);
   check(plan.num_bands >= 0 && (plan.num_bands == 0 || plan.bands != nullptr), "plan: bands are missing");
   for (int64_t i = 0; i < plan.num_bands; ++i) {
     const int32_t* b = plan.bands + 6 * i;

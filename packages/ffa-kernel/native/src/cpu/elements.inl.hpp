@@ -60,6 +60,11 @@ inline void write_row(void* base, int32_t dtype, int64_t index, const float* in,
   }
 }
 
+// Fetches a row into the second-level cache.
+inline void prefetch_row(const float* row, int64_t floats) {
+  for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
+}
+
 // One row as units along head_dim. bfloat16 pairs are the row's own bytes.
 template <typename Units>
 inline void read_units(float* out, const void* in, int32_t dtype, int64_t count) {

@@ -9,7 +9,6 @@ struct ForwardGroup {
   float* out;    // [head_dim, kGroup], not yet divided by sum
   float* max;    // [kGroup], in base 2
   float* sum;    // [kGroup]
-  bool is_fresh; // nothing has been added yet
 };
 
 struct ForwardScratch {
@@ -17,7 +16,7 @@ struct ForwardScratch {
   float* scores;  // [kTileCols, kGroup]
   float* probs;   // [kTileCols / pack, kGroup] units
   int32_t* mask;
-  ForwardGroup groups[kTileRows / kGroup];
+  ForwardGroup groups[kForwardRows / kGroup];
 };
 
 inline int64_t mask_ints(int max_run_bands) { return 2 * larger(1, max_run_bands) * kGroup; }
@@ -25,7 +24,7 @@ inline int64_t mask_ints(int max_run_bands) { return 2 * larger(1, max_run_bands
 inline int64_t forward_scratch_floats(const ForwardJob& job, int max_run_bands) {
   const int64_t dim = job.args.head_dim;
   const int64_t group = 2 * dim * kGroup + 2 * kGroup;
-  return kGroup * dim + 2 * kTileCols * kGroup + (kTileRows / kGroup) * group + mask_ints(max_run_bands) * (kTileRows / kGroup);
+  return kGroup * dim + 2 * kTileCols * kGroup + (kForwardRows / kGroup) * group + mask_ints(max_run_bands) * (kForwardRows / kGroup);
 }
 
 inline ForwardScratch forward_scratch(const ForwardJob& job, float* memory, int max_run_bands) {
@@ -45,7 +44,7 @@ inline ForwardScratch forward_scratch(const ForwardJob& job, float* memory, int 
     group.sum = take(kGroup);
   }
   s.rows = take(kGroup * dim);
-  s.mask = reinterpret_cast<int32_t*>(take(mask_ints(max_run_bands) * (kTileRows / kGroup)));
+  s.mask = reinterpret_cast<int32_t*>(take(mask_ints(max_run_bands) * (kForwardRows / kGroup)));
   return s;
 }
 
@@ -66,56 +65,88 @@ inline void load_queries(const ForwardJob& job, int64_t row0, int head, ForwardG
     group.max[r] = -kInfinity;
     group.sum[r] = 0.0f;
   }
-  group.is_fresh = true;
+  for (int64_t i = 0; i < kGroup * int64_t{args.head_dim}; ++i) group.out[i] = 0.0f;
 }
 
-// Scores of the panels [begin, end) of a block, masked, in base 2; raises `max` to their maxima.
-template <typename Units, bool kSoftcap>
-inline void score_block(const ForwardJob& job, const ForwardGroup& group, const GroupMask& mask, const Logits& logits,
-                        const float* k, int64_t block, int64_t begin, int64_t end, float* scores,
-                        Float (&max)[kGroupVectors]) {
-  for (int64_t y0 = begin; y0 < end; y0 += kPanel) {
-    Panel s;
-    dot_panel<Units>(s, group.q, k + (block + y0) * job.dim_units, job.dim_units);
-    const bool is_full = mask.is_full(block + y0);
-    for (int y = 0; y < kPanel; ++y) {
-      for (int x = 0; x < kGroupVectors; ++x) {
-        if constexpr (kSoftcap) s[y][x] = tanh(Simd::mul(s[y][x], Simd::broadcast(logits.inner)));
-        s[y][x] = Simd::mul(s[y][x], Simd::broadcast(logits.scale));
+// Turns the raw products of one segment into masked logits in base 2; raises `max` [kGroup] to their maxima.
+template <bool kSoftcap, int kVectors>
+inline void mask_segment(const GroupMask& mask, const Logits& logits, int64_t block, const Segment& segment, float* scores,
+                         float* max) {
+  const int lane0 = segment.x0 * Simd::kLanes;
+  Float top[kVectors];
+  for (int x = 0; x < kVectors; ++x) top[x] = Simd::load(max + lane0 + x * Simd::kLanes);
+  for (int64_t y = segment.begin; y < segment.end; ++y) {
+    float* row = scores + y * kGroup + lane0;
+    const bool is_full = mask.is_full(block + floor_to(y, kPanel));
+    Mask visible[kVectors];
+    if (!is_full) column_mask<kVectors>(mask, segment.x0, block + y, visible);
+    for (int x = 0; x < kVectors; ++x) {
+      Float s = Simd::load(row + x * Simd::kLanes);
+      if constexpr (kSoftcap) s = tanh(Simd::mul(s, Simd::broadcast(logits.inner)));
+      s = Simd::mul(s, Simd::broadcast(logits.scale));
+      if (!is_full) s = Simd::select(visible[x], s, Simd::broadcast(-kInfinity));
+      top[x] = Simd::max(top[x], s);
+      Simd::store(row + x * Simd::kLanes, s);
+    }
+  }
+  for (int x = 0; x < kVectors; ++x) Simd::store(max + lane0 + x * Simd::kLanes, top[x]);
+}
+
+// probs = exp2(scores - base), and their sums added to `sum` [kGroup].
+template <typename Units, int kVectors>
+inline void exponentiate_segment(const Segment& segment, const float* scores, float* probs, const float* base, float* sum) {
+  const int lane0 = segment.x0 * Simd::kLanes;
+  Float shift[kVectors], total[kVectors];
+  for (int x = 0; x < kVectors; ++x) {
+    shift[x] = Simd::load(base + lane0 + x * Simd::kLanes);
+    total[x] = Simd::load(sum + lane0 + x * Simd::kLanes);
+  }
+  for (int64_t y = segment.begin; y < segment.end; y += Units::kPack) {
+    for (int x = 0; x < kVectors; ++x) {
+      const float* at = scores + y * kGroup + lane0 + x * Simd::kLanes;
+      const Float even = exp2(Simd::sub(Simd::load(at), shift[x]));
+      float* out = probs + y / Units::kPack * kGroup + lane0 + x * Simd::kLanes;
+      if constexpr (Units::kPack == 2) {
+        const Float odd = exp2(Simd::sub(Simd::load(at + kGroup), shift[x]));
+        total[x] = Simd::add(total[x], Simd::add(even, odd));
+        Units::store_pairs(out, even, odd);
+      } else {
+        total[x] = Simd::add(total[x], even);
+        Simd::store(out, even);
       }
-      if (!is_full) {
-        Mask visible[kGroupVectors];
-        column_mask(mask, block + y0 + y, visible);
-        for (int x = 0; x < kGroupVectors; ++x) {
-          s[y][x] = Simd::select(visible[x], s[y][x], Simd::broadcast(-kInfinity));
-        }
-      }
-      for (int x = 0; x < kGroupVectors; ++x) {
-        max[x] = Simd::max(max[x], s[y][x]);
-        Simd::store(scores + (y0 + y) * kGroup + x * Simd::kLanes, s[y][x]);
-      }
+    }
+  }
+  for (int x = 0; x < kVectors; ++x) Simd::store(sum + lane0 + x * Simd::kLanes, total[x]);
+}
+
+// Brings sum and out from the old maxima to the new ones. base [kGroup]: the new maxima, or 0 for rows that have seen
+// nothing, since -infinity less itself would be NaN.
+inline void rescale(ForwardGroup& group, const float* old_max, float* base, int64_t dim) {
+  for (int lane = 0; lane < kGroup; lane += Simd::kLanes) {
+    const Float max = Simd::load(group.max + lane);
+    const Float finite = Simd::select(Simd::equal(max, Simd::broadcast(-kInfinity)), Simd::zero(), max);
+    Simd::store(base + lane, finite);
+    const Float old = Simd::load(old_max + lane);
+    if (!Simd::any(Simd::differ(old, max))) continue;
+    const Float factor = exp2(Simd::sub(old, finite));
+    Simd::store(group.sum + lane, Simd::mul(Simd::load(group.sum + lane), factor));
+    for (int64_t d = 0; d < dim; ++d) {
+      float* out = group.out + d * kGroup + lane;
+      Simd::store(out, Simd::mul(Simd::load(out), factor));
     }
   }
 }
 
-// probs = exp2(scores - max), and their sums added to `sum`.
+// Asks for a block's rows ahead of their use where they lie scattered over the tensors: no hardware prefetcher follows a row
+// from page to page.
 template <typename Units>
-inline void exponentiate_block(const float* scores, float* probs, int64_t begin, int64_t end,
-                               const Float (&max)[kGroupVectors], Float (&sum)[kGroupVectors]) {
-  for (int64_t y = begin; y < end; y += Units::kPack) {
-    for (int x = 0; x < kGroupVectors; ++x) {
-      const float* at = scores + y * kGroup + x * Simd::kLanes;
-      const Float even = exp2(Simd::sub(Simd::load(at), max[x]));
-      float* out = probs + y / Units::kPack * kGroup + x * Simd::kLanes;
-      if constexpr (Units::kPack == 2) {
-        const Float odd = exp2(Simd::sub(Simd::load(at + kGroup), max[x]));
-        sum[x] = Simd::add(sum[x], Simd::add(even, odd));
-        Units::store_pairs(out, even, odd);
-      } else {
-        sum[x] = Simd::add(sum[x], even);
-        Simd::store(out, even);
-      }
-    }
+inline void prefetch_block(const ForwardJob& job, const float* k, const float* v, int64_t block) {
+  const int64_t end = smaller(block + kTileCols, job.args.total_k);
+  if (!job.k_is_packed) {
+    for (int64_t row = block; row < end; ++row) prefetch_row(k + row * job.k_row, job.dim_units);
+  }
+  if (!job.v_is_packed) {
+    for (int64_t row = block; row < end; ++row) prefetch_row(v + row * job.v_row, job.args.head_dim);
   }
 }
 
@@ -123,30 +154,38 @@ inline void exponentiate_block(const float* scores, float* probs, int64_t begin,
 template <typename Units, bool kSoftcap>
 inline void forward_block(const ForwardJob& job, ForwardGroup& group, const GroupMask& mask, const Logits& logits,
                           const float* k, const float* v, int64_t block, const ForwardScratch& scratch) {
-  const int64_t begin = floor_to(larger(mask.begin, block) - block, kPanel);
-  const int64_t end = floor_to(smaller(mask.end, block + kTileCols) - block + kPanel - 1, kPanel);
-  if (begin >= end) return;
-
-  Float old_max[kGroupVectors], max[kGroupVectors], sum[kGroupVectors], factor[kGroupVectors];
-  for (int x = 0; x < kGroupVectors; ++x) max[x] = old_max[x] = Simd::load(group.max + x * Simd::kLanes);
-  score_block<Units, kSoftcap>(job, group, mask, logits, k, block, begin, end, scratch.scores, max);
-  for (int x = 0; x < kGroupVectors; ++x) {
-    Simd::store(group.max + x * Simd::kLanes, max[x]);
-    // A row that has seen nothing yet subtracts 0, not -infinity, which would give NaN.
-    max[x] = Simd::select(Simd::equal(max[x], Simd::broadcast(-kInfinity)), Simd::zero(), max[x]);
-    factor[x] = exp2(Simd::sub(old_max[x], max[x]));
-    sum[x] = Simd::mul(Simd::load(group.sum + x * Simd::kLanes), factor[x]);
-  }
-  exponentiate_block<Units>(scratch.scores, scratch.probs, begin, end, max, sum);
-  for (int x = 0; x < kGroupVectors; ++x) Simd::store(group.sum + x * Simd::kLanes, sum[x]);
-
+  const Segments segments = segments_of(mask, block);
+  if (segments.count == 0) return;
   const int64_t dim = job.args.head_dim;
-  const float* probs = scratch.probs + begin / Units::kPack * kGroup;
-  const float* values = v + (block + begin) / Units::kPack * dim;
-  for (int64_t d = 0; d < dim; d += kPanel) {
-    add_product<Units>(group.out + d * kGroup, group.is_fresh, probs, values + d, dim, (end - begin) / Units::kPack, factor);
+  // A tensor ends with its last row, a packed copy is padded.
+  const int64_t keys = job.k_is_packed ? job.key_rows : job.args.total_k;
+  const int64_t values_end = job.v_is_packed ? job.key_rows : job.args.total_k;
+  float old_max[kGroup], base[kGroup];
+  for (int i = 0; i < kGroup; ++i) old_max[i] = group.max[i];
+  for (int i = 0; i < segments.count; ++i) {
+    const Segment& segment = segments.items[i];
+    with_vectors(segment.vectors, [&](auto vectors) {
+      constexpr int kVectors = decltype(vectors)::value;
+      const int lane0 = segment.x0 * Simd::kLanes;
+      dot_products<Units, kVectors>(scratch.scores + segment.begin * kGroup + lane0, group.q + lane0,
+                                    k + (block + segment.begin) * job.k_row, job.k_row, job.dim_units,
+                                    smaller(segment.end, keys - block) - segment.begin);
+      mask_segment<kSoftcap, kVectors>(mask, logits, block, segment, scratch.scores, group.max);
+    });
   }
-  group.is_fresh = false;
+  rescale(group, old_max, base, dim);
+  for (int i = 0; i < segments.count; ++i) {
+    const Segment& segment = segments.items[i];
+    const int lane0 = segment.x0 * Simd::kLanes;
+    const float* probs = scratch.probs + segment.begin / Units::kPack * kGroup + lane0;
+    const float* values = v + (block + segment.begin) / Units::kPack * job.v_row;
+    const int64_t count = (smaller(segment.end, values_end - block) - segment.begin) / Units::kPack;
+    with_vectors(segment.vectors, [&](auto vectors) {
+      constexpr int kVectors = decltype(vectors)::value;
+      exponentiate_segment<Units, kVectors>(segment, scratch.scores, scratch.probs, base, group.sum);
+      add_products<Units, kVectors>(group.out + lane0, probs, values, job.v_row, dim, count);
+    });
+  }
 }
 
 // Natural logarithm of the softmax denominator and the factor for the output of one row, with the row's sinks: logits that
@@ -157,12 +196,13 @@ struct RowResult {
 };
 
 inline RowResult finish_row(const MagiFfaForwardArgs& args, int64_t row, int head, float max, float sum) {
-  const int64_t token_stride = args.num_heads_q;
-  const float* sink = args.sink;
-  if (sink != nullptr) {
-    sink += head;
-    if (args.sink_layout == MAGI_FFA_SINK_SSH) sink += row * args.sink_tokens * token_stride;
+  if (args.sink_tokens == 0) {
+    if (max == -kInfinity) return {-kInfinity, 0.0f};
+    return {(max + __builtin_log2f(sum)) * kLn2, 1.0f / sum};
   }
+  const int64_t token_stride = args.num_heads_q;
+  const float* sink = args.sink + head;
+  if (args.sink_layout == MAGI_FFA_SINK_SSH) sink += row * args.sink_tokens * token_stride;
   double top = max;
   for (int t = 0; t < args.sink_tokens; ++t) {
     const double s = static_cast<double>(sink[t * token_stride]) * kLog2EDouble;
@@ -180,11 +220,7 @@ inline RowResult finish_row(const MagiFfaForwardArgs& args, int64_t row, int hea
 inline void store_group(const ForwardJob& job, int64_t row0, int head, ForwardGroup& group, float* rows) {
   const MagiFfaForwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
-  if (group.is_fresh) {
-    for (int64_t i = 0; i < kGroup * dim; ++i) rows[i] = 0.0f;
-  } else {
-    transpose(rows, dim, group.out, kGroup, dim, kGroup);
-  }
+  transpose(rows, dim, group.out, kGroup, dim, kGroup);
   const int64_t count = smaller(kGroup, args.total_q - row0);
   for (int64_t r = 0; r < count; ++r) {
     const int64_t index = (row0 + r) * args.num_heads_q + head;
@@ -218,23 +254,23 @@ inline float largest_logit(const ForwardGroup& group, int64_t count) {
 template <typename Units, bool kSoftcap>
 inline void forward_tile_of(const ForwardJob& job, float* memory, int max_run_bands, int tile, int head) {
   const MagiFfaForwardArgs& args = job.args;
-  const ForwardScratch kept = forward_scratch(job, memory, max_run_bands);
-  ForwardScratch scratch = kept;
+  ForwardScratch scratch = forward_scratch(job, memory, max_run_bands);
   const Logits logits = Logits::of(args.softmax_scale, args.softcap);
   const int kv_head = head / (args.num_heads_q / args.num_heads_kv);
-  const float* k = job.k + kv_head * job.key_rows * job.dim_units;
-  const float* v = job.v + kv_head * (job.key_rows / Units::kPack) * args.head_dim;
-  const int64_t row0 = static_cast<int64_t>(tile) * kTileRows;
-  const int num_groups = static_cast<int>(smaller(kTileRows / kGroup, (args.total_q - row0 + kGroup - 1) / kGroup));
+  const float* k = job.k + kv_head * job.k_head;
+  const float* v = job.v + kv_head * job.v_head;
+  const int64_t row0 = static_cast<int64_t>(tile) * kForwardRows;
+  const int num_groups = static_cast<int>(smaller(kForwardRows / kGroup, (args.total_q - row0 + kGroup - 1) / kGroup));
 
   for (int g = 0; g < num_groups; ++g) load_queries<Units>(job, row0 + g * kGroup, head, scratch.groups[g], scratch.rows);
   for_each_run(job.plan, tile, [&](const Run& run) {
-    GroupMask masks[kTileRows / kGroup];
+    GroupMask masks[kForwardRows / kGroup];
     for (int g = 0; g < num_groups; ++g) {
       masks[g] = make_group_mask(job.plan, run, row0 + g * kGroup, scratch.mask + g * mask_ints(max_run_bands));
     }
     // Groups take turns at each block, so that its keys and values are fetched from afar once.
     for (int64_t block = run.begin; block < run.end; block += kTileCols) {
+      if (block + kTileCols < run.end) prefetch_block<Units>(job, k, v, block + kTileCols);
       for (int g = 0; g < num_groups; ++g) {
         forward_block<Units, kSoftcap>(job, scratch.groups[g], masks[g], logits, k, v, block, scratch);
       }
@@ -297,8 +333,12 @@ template <typename Units>
 inline void pack_forward(const ForwardJob& job, int head, int64_t begin, int64_t end) {
   const MagiFfaForwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
-  pack_rows<Units>(job.k + (head * job.key_rows + begin) * job.dim_units, args.k, args.dtype, args.total_k, args.num_heads_kv, head,
-                   dim, begin, end);
-  pack_pairs<Units>(job.v + (head * job.key_rows + begin) / Units::kPack * dim, dim, args.v, args.dtype, args.total_k,
-                    args.num_heads_kv, head, dim, begin, end);
+  if (job.k_is_packed) {
+    float* k = const_cast<float*>(job.k) + head * job.k_head + begin * job.k_row;
+    pack_rows<Units>(k, args.k, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
+  }
+  if (job.v_is_packed) {
+    float* v = const_cast<float*>(job.v) + head * job.v_head + begin / Units::kPack * job.v_row;
+    pack_pairs<Units>(v, dim, args.v, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
+  }
 }

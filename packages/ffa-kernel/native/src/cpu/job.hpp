@@ -14,9 +14,11 @@ namespace magi::ffa {
 // Rows of the plan's tiles are worked on in groups of kGroupVectors vectors, columns in panels of kPanel.
 constexpr int kGroupVectors = 3;
 constexpr int kPanel = 8;
-constexpr int kTileRows = 96;  // a multiple of every instruction set's group: 48, 24, 12
+// Rows of a tile, multiples of every instruction set's group (48, 24, 12): many rows share what is fetched of the columns, but
+// the operands of a tile must fit the second-level cache, and backward has more of them.
+constexpr int kForwardRows = 192;
+constexpr int kBackwardRows = 96;
 constexpr int kTileCols = 64;
-constexpr int kMaxGroups = 8;  // kTileRows / 12
 constexpr int kMaxHeadDim = 256;
 
 struct ForwardJob {
@@ -24,8 +26,16 @@ struct ForwardJob {
   MagiFfaPlan plan;
   int64_t key_rows;      // total_k rounded up to kTileCols
   int32_t dim_units;     // units of one row of head_dim elements
-  float* k;              // [num_heads_kv, key_rows, dim_units], units along head_dim
-  float* v;              // [num_heads_kv, key_rows / pack, head_dim], units along keys
+  // Keys, units along head_dim, and values, units along keys. Each is either packed, one head after another with zeros up
+  // to key_rows, or the tensor itself, when its dtype needs no change and too few tiles share a key to pay for a copy.
+  const float* k;
+  const float* v;
+  int64_t k_head;        // distance between heads
+  int64_t v_head;
+  int64_t k_row;         // distance between rows of units
+  int64_t v_row;
+  bool k_is_packed;
+  bool v_is_packed;
   float* tile_max;       // [num_heads_q, num_tiles], or null
 };
 
@@ -33,7 +43,7 @@ struct BackwardJob {
   MagiFfaBackwardArgs args;
   MagiFfaPlan plan;
   int64_t query_rows;    // total_q rounded up to kTileCols
-  int64_t key_rows;      // total_k rounded up to kTileRows
+  int64_t key_rows;      // total_k rounded up to kBackwardRows
   int32_t dim_units;
   int32_t dim_padded;    // head_dim rounded up to whole vectors
   int32_t num_blocks;    // blocks of kTileCols queries
@@ -74,7 +84,7 @@ struct Kernels {
   int pack;   // elements in a unit
   int64_t (*forward_scratch_floats)(const ForwardJob&, int max_run_bands);
   int64_t (*backward_scratch_floats)(const BackwardJob&, int max_run_bands);
-  // Rows [begin, end) of one key/value head into k and v (whole units: begin is even).
+  // Rows [begin, end) of one key/value head into what is packed of k and v (whole units: begin is even).
   void (*pack_forward)(const ForwardJob&, int head, int64_t begin, int64_t end);
   void (*forward_tile)(const ForwardJob&, float* scratch, int max_run_bands, int tile, int head);
   // Rows [begin, end) of one query head: q, grad_out, lse2, delta; and zeros into grad_q.

@@ -15,6 +15,8 @@
 #endif
 
 #define MAGI_INLINE __attribute__((always_inline)) inline
+// Loops around a micro-kernel stay functions of their own, or the compiler runs out of registers for its accumulators.
+#define MAGI_NOINLINE __attribute__((noinline)) static
 
 namespace magi::ffa {
 namespace {
@@ -26,7 +28,7 @@ using Float = Simd::Float;
 using Mask = Simd::Mask;
 
 constexpr int kGroup = kGroupVectors * Simd::kLanes;
-static_assert(kTileRows % kGroup == 0 && kTileRows / kGroup <= kMaxGroups, "tiles are cut into whole groups");
+static_assert(kForwardRows % kGroup == 0 && kBackwardRows % kGroup == 0, "tiles are cut into whole groups");
 
 // Panel rows whose accumulators fit the registers: 24 of 32 with AVX-512, 12 of 16 elsewhere.
 constexpr int kStepRows = Simd::kLanes == 16 ? 8 : 4;

@@ -21,6 +21,8 @@ struct Simd {
   static Float abs(Float a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static Mask less(Float a, Float b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
   static Mask equal(Float a, Float b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+  static Mask differ(Float a, Float b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
+  static bool any(Mask m) { return _mm256_movemask_ps(m) != 0; }
   static Float select(Mask m, Float yes, Float no) { return _mm256_blendv_ps(no, yes, m); }
 
   static Int load_int(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }

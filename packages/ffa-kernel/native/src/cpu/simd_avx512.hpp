@@ -21,6 +21,8 @@ struct Simd {
   static Float abs(Float a) { return _mm512_abs_ps(a); }
   static Mask less(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
   static Mask equal(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+  static Mask differ(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
+  static bool any(Mask m) { return m != 0; }
   static Float select(Mask m, Float yes, Float no) { return _mm512_mask_blend_ps(m, no, yes); }
 
   static Int load_int(const int32_t* p) { return _mm512_loadu_si512(p); }

@@ -33,6 +33,8 @@ struct Simd {
   static Float abs(Float a) { MAGI_LANES(a.v[i] = a.v[i] < 0 ? -a.v[i] : a.v[i]); return a; }
   static Mask less(Float a, Float b) { Mask m; MAGI_LANES(m.v[i] = a.v[i] < b.v[i]); return m; }
   static Mask equal(Float a, Float b) { Mask m; MAGI_LANES(m.v[i] = a.v[i] == b.v[i]); return m; }
+  static Mask differ(Float a, Float b) { Mask m; MAGI_LANES(m.v[i] = a.v[i] != b.v[i]); return m; }
+  static bool any(Mask m) { return m.v[0] || m.v[1] || m.v[2] || m.v[3]; }
   static Float select(Mask m, Float yes, Float no) { MAGI_LANES(no.v[i] = m.v[i] ? yes.v[i] : no.v[i]); return no; }
 
   static Int load_int(const int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }

@@ -20,31 +20,39 @@ MAGI_API int32_t magi_tensor_default_num_threads(void);
 /* Name of the instruction set in use. A static string. */
 MAGI_API const char* magi_tensor_isa(void);
 
-/* out[i] = value, for any dtype; integer dtypes take value exactly. */
+/* out[i] = value, for any dtype; integer dtypes take whole numbers that fit. */
 MAGI_API int32_t magi_tensor_fill(void* out, int64_t count, int32_t dtype, double value, int32_t num_threads, char* message,
                                   int32_t message_size);
-/* out[i] = start + i * step */
+/* out[i] = start + i * step, computed in float64; integer dtypes take whole numbers, and all values must fit. */
 MAGI_API int32_t magi_tensor_arange(void* out, int64_t count, int32_t dtype, double start, double step, int32_t num_threads,
                                     char* message, int32_t message_size);
-/* Standard normal numbers: element i depends on (seed, offset + i) alone (Philox4x32-10, Box-Muller), rounded to dtype. */
+/* Standard normal numbers: element i depends on (seed, offset + i) alone (Philox4x32-10, Box-Muller in float32), rounded to
+ * dtype; the same bits on every instruction set. Float dtypes. */
 MAGI_API int32_t magi_tensor_randn(void* out, int64_t count, int32_t dtype, uint64_t seed, uint64_t offset, int32_t num_threads,
                                    char* message, int32_t message_size);
-/* Conversion between any two dtypes: to nearest even for floats, NaN and infinities kept; floats to integers truncate. */
+/* Uniform in [low, high): element i depends on (seed, offset + i), low and high alone (the same generator; 32 random bits an
+ * element), rounded to dtype and kept inside the interval. Float dtypes. */
+MAGI_API int32_t magi_tensor_rand_uniform(void* out, int64_t count, int32_t dtype, uint64_t seed, uint64_t offset, double low,
+                                          double high, int32_t num_threads, char* message, int32_t message_size);
+/* Conversion between any two dtypes: to nearest even for floats, NaN and infinities kept. To integers: truncated, clamped to
+ * the range, NaN to 0. */
 MAGI_API int32_t magi_tensor_cast(void* out, int32_t out_dtype, const void* in, int32_t in_dtype, int64_t count,
                                   int32_t num_threads, char* message, int32_t message_size);
 /* out = a op b with broadcasting, all of one dtype. sizes [rank], and the strides of a and b (0 where broadcast); out is dense.
- * rank <= 8. bfloat16 and float16 compute in float32 and round once. Integer division by zero is an error. */
+ * rank <= 8. bfloat16 and float16 compute in float32 and round once. Integers wrap; their quotient is truncated, and
+ * division by zero an error. out may be a or b where that one is dense. */
 MAGI_API int32_t magi_tensor_binary(int32_t op, void* out, const void* a, const void* b, int32_t dtype, int32_t rank,
                                     const int64_t* sizes, const int64_t* a_strides, const int64_t* b_strides,
                                     int32_t num_threads, char* message, int32_t message_size);
-/* out[i] = a[i] * scale + shift, in float32 (float64 for float64; exact for integers where representable). */
+/* out[i] = a[i] * scale + shift, in float32 (float64 for float64). Integers take whole numbers, and wrap. out may be a. */
 MAGI_API int32_t magi_tensor_scale(void* out, const void* a, int64_t count, int32_t dtype, double scale, double shift,
                                    int32_t num_threads, char* message, int32_t message_size);
 /* in [outer, reduced, inner] -> out [outer, inner]: sum times scale (1 for sum, 1/reduced for mean), in float32 or wider, by
- * a fixed tree. Floats keep the dtype; int32 sums into int64. */
+ * a fixed tree. Floats keep the dtype; integers sum into int64, wrap, and take scale 1 only. */
 MAGI_API int32_t magi_tensor_sum(void* out, const void* in, int32_t dtype, int64_t outer, int64_t reduced, int64_t inner,
                                  double scale, int32_t num_threads, char* message, int32_t message_size);
-/* Copies a block [rows, row_elements] between buffers with row strides: narrow, cat and pad along any dimension. */
+/* Copies a block [rows, row_elements] between buffers with row strides: narrow, cat and pad along any dimension. element_size
+ * is 2, 4 or 8; out_stride >= row_elements; in_stride may be 0 (the row is repeated). The buffers do not overlap. */
 MAGI_API int32_t magi_tensor_copy_rows(void* out, int64_t out_stride, const void* in, int64_t in_stride, int64_t rows,
                                        int64_t row_elements, int32_t element_size, int32_t num_threads, char* message,
                                        int32_t message_size);
@@ -58,7 +66,7 @@ MAGI_API int32_t magi_tensor_index_add(void* out, const void* in, const int64_t*
                                        int64_t out_rows, int64_t in_rows, int64_t inner, int32_t num_threads, char* message,
                                        int32_t message_size);
 /* out [m, n] = op(a) op(b), with op(a) [m, k] stored [m, k] or, transposed, [k, m]; likewise b. Float dtypes; float32 accumulation
- * (float64 for float64), rounded once. */
+ * (float64 for float64), rounded once. Where avx512-bf16 is in use, subnormal bfloat16 inputs count as zero. */
 MAGI_API int32_t magi_tensor_matmul(void* out, const void* a, const void* b, int32_t dtype, int64_t m, int64_t n, int64_t k,
                                     int32_t transpose_a, int32_t transpose_b, int32_t num_threads, char* message,
                                     int32_t message_size);

@@ -1,0 +1,1 @@
+export * from '@magi-attention/ffa-kernel/reference'

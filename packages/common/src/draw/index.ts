@@ -1,0 +1,5 @@
+export type { DrawableMask, DrawableSlice, DrawMaskOptions } from './mask-shapes.js'
+export { type DrawMaskSvgOptions, draw_mask_svg } from './mask-svg.js'
+export { type DrawMaskTextOptions, draw_mask_text } from './mask-text.js'
+export { save_mask } from './save-mask.js'
+export type { DrawTheme } from './svg-theme.js'

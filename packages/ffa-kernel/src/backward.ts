@@ -1,0 +1,42 @@
+import type { Tensor } from '@magi-attention/tensor'
+import { newEmpty } from '@magi-attention/tensor/internal'
+import type { AttentionCall } from './attention-call.js'
+import { selectBackend } from './backends/select-backend.js'
+
+export interface BackwardInputs {
+  readonly q: Tensor
+  readonly k: Tensor
+  readonly v: Tensor
+  readonly sink: Tensor | null
+  readonly out: Tensor
+  readonly lse: Tensor
+  readonly gradOut: Tensor
+}
+
+/** Gradients of one attention call. */
+export interface AttnGrads {
+  /** `[total_q, num_heads_q, head_dim]` */
+  readonly grad_q: Tensor
+  /** `[total_k, num_heads_kv, head_dim]` */
+  readonly grad_k: Tensor
+  /** `[total_k, num_heads_kv, head_dim]` */
+  readonly grad_v: Tensor
+  /** Shape and dtype of the sink; null without one. */
+  readonly grad_sink: Tensor | null
+}
+
+/** Runs the backward pass into new tensors. */
+export function runBackward(
+  call: AttentionCall,
+  inputs: BackwardInputs,
+  dtype: 'float32' | AttentionCall['dtype'],
+): AttnGrads {
+  const { device } = call
+  const { q, k, v, sink } = inputs
+  const gradQ = newEmpty(q.shape, dtype, device)
+  const gradK = newEmpty(k.shape, dtype, device)
+  const gradV = newEmpty(v.shape, dtype, device)
+  const gradSink = sink === null ? null : newEmpty(sink.shape, sink.dtype, device)
+  selectBackend(call).backward(call, { ...inputs, gradQ, gradK, gradV, gradSink })
+  return { grad_q: gradQ, grad_k: gradK, grad_v: gradV, grad_sink: gradSink }
+}

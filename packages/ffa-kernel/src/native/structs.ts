@@ -1,0 +1,82 @@
+import { defineStruct } from '@magi-attention/tensor/native'
+
+/** The structs of ffa.h, member by member. */
+
+export const PlanStruct = defineStruct([
+  ['struct_size', 'i64'],
+  ['bands', 'ptr'],
+  ['tile_order', 'ptr'],
+  ['tile_runs', 'ptr'],
+  ['runs', 'ptr'],
+  ['run_bands', 'ptr'],
+  ['num_rows', 'i32'],
+  ['num_cols', 'i32'],
+  ['tile_rows', 'i32'],
+  ['tile_cols', 'i32'],
+  ['num_tiles', 'i32'],
+  ['num_bands', 'i32'],
+])
+
+export const ForwardArgsStruct = defineStruct([
+  ['struct_size', 'i64'],
+  ['plan', 'ptr'],
+  ['q', 'ptr'],
+  ['k', 'ptr'],
+  ['v', 'ptr'],
+  ['sink', 'ptr'],
+  ['out', 'ptr'],
+  ['lse', 'ptr'],
+  ['max_logits', 'ptr'],
+  ['total_q', 'i64'],
+  ['total_k', 'i64'],
+  ['num_heads_q', 'i32'],
+  ['num_heads_kv', 'i32'],
+  ['head_dim', 'i32'],
+  ['dtype', 'i32'],
+  ['out_dtype', 'i32'],
+  ['sink_layout', 'i32'],
+  ['sink_tokens', 'i32'],
+  ['accumulate', 'i32'],
+  ['num_threads', 'i32'],
+  ['softmax_scale', 'f32'],
+  ['softcap', 'f32'],
+  ['reserved', 'i32'],
+])
+
+export const BackwardArgsStruct = defineStruct([
+  ['struct_size', 'i64'],
+  ['plan', 'ptr'],
+  ['q', 'ptr'],
+  ['k', 'ptr'],
+  ['v', 'ptr'],
+  ['sink', 'ptr'],
+  ['out', 'ptr'],
+  ['lse', 'ptr'],
+  ['grad_out', 'ptr'],
+  ['grad_q', 'ptr'],
+  ['grad_k', 'ptr'],
+  ['grad_v', 'ptr'],
+  ['grad_sink', 'ptr'],
+  ['total_q', 'i64'],
+  ['total_k', 'i64'],
+  ['num_heads_q', 'i32'],
+  ['num_heads_kv', 'i32'],
+  ['head_dim', 'i32'],
+  ['dtype', 'i32'],
+  ['grad_dtype', 'i32'],
+  ['sink_layout', 'i32'],
+  ['sink_tokens', 'i32'],
+  ['num_threads', 'i32'],
+  ['softmax_scale', 'f32'],
+  ['softcap', 'f32'],
+])
+
+export const TileSizesStruct = defineStruct([
+  ['struct_size', 'i64'],
+  ['forward_rows', 'i32'],
+  ['forward_cols', 'i32'],
+  ['backward_rows', 'i32'],
+  ['backward_cols', 'i32'],
+  ['forward_align_cols', 'i32'],
+  ['reserved', 'i32'],
+])

@@ -1,0 +1,3 @@
+import { describeIsa } from './helpers/isa-suite.js'
+
+describeIsa('avx512-bf16')

@@ -1,0 +1,15 @@
+#include "gemm_avx512_vectors.hpp"
+
+namespace magi {
+
+const GemmKernel* gemm_kernels_avx512() {
+  static constexpr GemmKernel kernels[] = {
+      make_kernel<Float32x16, Convert<float>>(),
+      make_kernel<Float32x16, Convert<BFloat16>>(),
+      make_kernel<Float32x16, Convert<Float16>>(),
+      make_kernel<Float64x8, Convert<double>>(),
+  };
+  return kernels;
+}
+
+}  // namespace magi

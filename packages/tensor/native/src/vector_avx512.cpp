@@ -1,0 +1,2 @@
+#define MAGI_VECTOR_KERNELS vector_kernels_avx512
+#include "vector_kernels_impl.hpp"

@@ -1,0 +1,34 @@
+import { ArgumentError, NativeCallError, OutOfMemoryError, UnsupportedError } from '@magi-attention/common'
+
+/** The status codes of abi.h. */
+export const NativeStatus = {
+  OK: 0,
+  INVALID_ARGUMENT: 1,
+  OUT_OF_MEMORY: 2,
+  UNSUPPORTED: 3,
+  INTERNAL: 4,
+} as const
+
+/** Memory for the message of a native call. One for a process is enough: calls are synchronous. */
+export const messageBuffer: Uint8Array = new Uint8Array(new ArrayBuffer(1024))
+
+/**
+ * Turns the status of a native call into an error.
+ *
+ * @param functionName the native function, for the message
+ * @throws ArgumentError, OutOfMemoryError, UnsupportedError or NativeCallError with the library's own words
+ */
+export function checkStatus(status: number, message: Uint8Array, functionName: string): void {
+  if (status === NativeStatus.OK) return
+  const end = message.indexOf(0)
+  const text = new TextDecoder().decode(message.subarray(0, end < 0 ? message.length : end)) || 'no message'
+  if (status === NativeStatus.OUT_OF_MEMORY) throw new OutOfMemoryError(`${functionName}: ${text}`)
+  const details = { argument: functionName, actual: text }
+  if (status === NativeStatus.INVALID_ARGUMENT) {
+    throw new ArgumentError({ ...details, expected: 'arguments that the native library accepts' })
+  }
+  if (status === NativeStatus.UNSUPPORTED) {
+    throw new UnsupportedError({ ...details, expected: 'a request that the native library supports' })
+  }
+  throw new NativeCallError(`${functionName} failed with status ${status}: ${text}`, details)
+}

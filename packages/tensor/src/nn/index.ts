@@ -1,0 +1,2 @@
+export { Linear, type LinearOptions } from './linear.js'
+export { Parameter } from './parameter.js'
