@@ -10,13 +10,14 @@
 #include "backend.hpp"
 #include "checks.hpp"
 #include "job.hpp"
+#include "layout.hpp"
 #include "pipeline.hpp"
 #include "workspace.hpp"
 
 namespace magi::ffa {
 namespace {
 
-constexpr int64_t kPackRows = 192;  // a multiple of kTileCols and of every group
+constexpr int64_t kPackRows = 192;  // a multiple of every group
 
 struct Buffers {
   BackwardJob job;
@@ -26,21 +27,43 @@ struct Buffers {
   int32_t* ranks;          // [num_threads, num_blocks]
 };
 
+void choose_layout(BackwardJob* job, const Kernels& kernels, int64_t visits) {
+  const MagiFfaBackwardArgs& args = job->args;
+  const int64_t dim = args.head_dim;
+  const bool has_units = is_unit_dtype(kernels, args.dtype);
+  const int64_t q_stride = int64_t{args.num_heads_q} * dim;
+  const auto query_rows = [&](const void* tensor) {
+    return has_units && !is_packing_worth_it(job->plan, visits)
+               ? rows_in_place(tensor, dim / kernels.pack, q_stride / kernels.pack, args.total_q)
+               : packed_rows(job->query_rows, dim / kernels.pack, 1);
+  };
+  job->q = query_rows(args.q);
+  job->grad_out = query_rows(args.grad_out);
+  if (kernels.pack > 1) job->q_pairs = job->grad_out_pairs = packed_rows(job->query_rows, dim, kernels.pack);
+  const bool keys_in_place = has_units && kernels.pack == 1 && job->dim_padded == dim;
+  job->k_pairs = keys_in_place ? rows_in_place(args.k, dim, args.num_heads_kv * dim, args.total_k)
+                               : packed_rows(job->key_rows, job->dim_padded, kernels.pack);
+}
+
 Buffers carve(Carver& carver, BackwardJob job, const Kernels& kernels, int num_threads, int max_run_bands) {
   const MagiFfaBackwardArgs& args = job.args;
-  const int64_t queries = args.num_heads_q * job.query_rows;
-  const int64_t keys = args.num_heads_kv * job.key_rows;
-  job.q = carver.take<float>(queries * job.dim_units);
-  job.grad_out = carver.take<float>(queries * job.dim_units);
-  const bool has_pairs = kernels.pack > 1;
-  job.q_pairs = has_pairs ? carver.take<float>(queries / kernels.pack * args.head_dim) : job.q;
-  job.grad_out_pairs = has_pairs ? carver.take<float>(queries / kernels.pack * args.head_dim) : job.grad_out;
-  job.k_transposed = carver.take<float>(keys * job.dim_units);
-  job.v_transposed = carver.take<float>(keys * job.dim_units);
-  job.k_pairs = carver.take<float>(keys / kernels.pack * job.dim_padded);
-  job.lse2 = carver.take<float>(queries);
-  job.delta = carver.take<float>(queries);
-  job.grad_q = carver.take<float>(queries * job.dim_padded);
+  const int64_t kv_slots = job.slots.kv;
+  const int64_t query_slots = kv_slots * job.slots.heads_per_group;
+  carve_rows(carver, &job.q, query_slots);
+  carve_rows(carver, &job.grad_out, query_slots);
+  if (kernels.pack > 1) {
+    carve_rows(carver, &job.q_pairs, query_slots);
+    carve_rows(carver, &job.grad_out_pairs, query_slots);
+  } else {
+    job.q_pairs = job.q;
+    job.grad_out_pairs = job.grad_out;
+  }
+  carve_rows(carver, &job.k_pairs, kv_slots);
+  job.k_transposed = carver.take<float>(kv_slots * job.key_rows * job.dim_units);
+  job.v_transposed = carver.take<float>(kv_slots * job.key_rows * job.dim_units);
+  job.lse2 = carver.take<float>(args.num_heads_q * job.query_rows);
+  job.delta = carver.take<float>(args.num_heads_q * job.query_rows);
+  job.grad_q = carver.take<float>(query_slots * job.query_rows * job.dim_padded);
   job.blocks_done = carver.take<int32_t>(int64_t{args.num_heads_q} * job.num_blocks);
   const int64_t scratch = (kernels.backward_scratch_floats(job, max_run_bands) + 15) / 16 * 16;
   float* scratch_at = carver.take<float>(scratch * num_threads);
@@ -103,8 +126,12 @@ void backward(const MagiFfaBackwardArgs& args) {
   job.dim_padded = (args.head_dim + lanes - 1) / lanes * lanes;
   job.num_blocks = static_cast<int32_t>(job.query_rows / kTileCols);
 
-  const int num_threads = threads_for(args.num_threads, std::max<int64_t>(int64_t{args.num_heads_kv} * job.plan.num_tiles,
-                                                                          int64_t{args.num_heads_q} * job.num_blocks / 4));
+  const int64_t visits = count_visits(job.plan);
+  const int num_threads = threads_for(args.num_threads, job.plan, visits, args.num_heads_q, args.head_dim);
+  // Tiles of one head take turns at grad_q. Where a head has few tiles, several heads go side by side.
+  const int abreast = std::clamp(4 * num_threads / std::max(job.plan.num_tiles, 1), 1, args.num_heads_kv);
+  job.slots = {std::min(args.num_heads_kv, kBatchesUnderWay * abreast), args.num_heads_q / args.num_heads_kv};
+  choose_layout(&job, kernels, visits);
   Carver sizes;
   carve(sizes, job, kernels, num_threads, max_run_bands);
   const Workspace workspace(sizes.used());
@@ -115,11 +142,9 @@ void backward(const MagiFfaBackwardArgs& args) {
   std::memset(buffers.tiles_claimed, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_kv) * job.num_blocks);
 
   const int num_tiles = job.plan.num_tiles;
-  const int heads_per_group = args.num_heads_q / args.num_heads_kv;
+  const int heads_per_group = job.slots.heads_per_group;
   const int64_t query_chunks = (job.query_rows + kPackRows - 1) / kPackRows;
   const int64_t key_chunks = (job.key_rows + kPackRows - 1) / kPackRows;
-  // Tiles of one head take turns at grad_q. Where a head has few tiles, several heads go side by side.
-  const int abreast = std::clamp(4 * num_threads / std::max(num_tiles, 1), 1, args.num_heads_kv);
   const int num_batches = (args.num_heads_kv + abreast - 1) / abreast;
   const auto for_queries = [&](const auto& function, int first_head, int64_t item) {
     const int head = first_head * heads_per_group + static_cast<int>(item / query_chunks);
@@ -128,15 +153,16 @@ void backward(const MagiFfaBackwardArgs& args) {
   };
 
   Pipeline pipeline;
-  std::vector<int> packed(static_cast<size_t>(num_batches));
+  std::vector<int> packed(static_cast<size_t>(num_batches)), done(packed.size());
   overlap_batches(
       num_batches,
       [&](int batch) {
         const int first = batch * abreast;
         const int heads = std::min(abreast, args.num_heads_kv - first);
         const int64_t query_items = query_chunks * heads * heads_per_group;
+        const int after = batch < kBatchesUnderWay ? Pipeline::kNone : done[static_cast<size_t>(batch - kBatchesUnderWay)];
         packed[static_cast<size_t>(batch)] =
-            pipeline.add(query_items + key_chunks * heads, Pipeline::kNone, [&, first, query_items](int64_t item, int) {
+            pipeline.add(query_items + key_chunks * heads, after, [&, first, query_items](int64_t item, int) {
               if (item < query_items) return for_queries(kernels.pack_queries, first, item);
               const int64_t row = (item - query_items) % key_chunks * kPackRows;
               kernels.pack_keys(job, first + static_cast<int>((item - query_items) / key_chunks), row,
@@ -158,8 +184,9 @@ void backward(const MagiFfaBackwardArgs& args) {
               int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
               visit_blocks(job.plan, tile_at(job.plan, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
             });
-        pipeline.add(query_chunks * heads * heads_per_group, tiles,
-                     [&, first](int64_t item, int) { for_queries(kernels.finish_queries, first, item); });
+        done[static_cast<size_t>(batch)] =
+            pipeline.add(query_chunks * heads * heads_per_group, tiles,
+                         [&, first](int64_t item, int) { for_queries(kernels.finish_queries, first, item); });
       });
   pipeline.run(num_threads);
   sink_grads(job, num_threads);

@@ -65,7 +65,7 @@ inline void softmax_grads(const BackwardJob& job, const BackwardGroup& group, co
       const Float lse2 = Simd::broadcast(job.lse2[first + y]);
       const Float delta = Simd::broadcast(job.delta[first + y]);
       const bool is_full = mask.is_full(block + floor_to(y, kPanel));
-      Mask visible[kVectors];
+      Mask visible[kVectors] = {};
       if (!is_full) column_mask<kVectors>(mask, segment.x0, block + y, visible);
       for (int x = 0; x < kVectors; ++x) {
         const int64_t at = y * kGroup + lane0 + x * Simd::kLanes;
@@ -76,9 +76,13 @@ inline void softmax_grads(const BackwardJob& job, const BackwardGroup& group, co
           slope = Simd::sub(slope, Simd::mul(s, s));
         }
         s = exp2(Simd::sub(Simd::mul(s, Simd::broadcast(logits.scale)), lse2));
-        p[i][x] = is_full ? s : Simd::select(visible[x], s, Simd::zero());
-        ds[i][x] = Simd::mul(p[i][x], Simd::sub(Simd::load(grads + at), delta));
+        p[i][x] = s;
+        ds[i][x] = Simd::mul(s, Simd::sub(Simd::load(grads + at), delta));
         if constexpr (kSoftcap) ds[i][x] = Simd::mul(ds[i][x], slope);
+        if (is_full) continue;
+        // Both are selected, not multiplied: rows beyond the tensor were never computed and hold anything.
+        p[i][x] = Simd::select(visible[x], p[i][x], Simd::zero());
+        ds[i][x] = Simd::select(visible[x], ds[i][x], Simd::zero());
       }
     }
     const int64_t row = y0 / Units::kPack * kGroup + lane0;
@@ -98,40 +102,61 @@ inline void softmax_grads(const BackwardJob& job, const BackwardGroup& group, co
   }
 }
 
+// Where the rows of one query head begin.
+struct QueryOperands {
+  const float* q;
+  const float* grad_out;
+  const float* q_pairs;
+  const float* grad_out_pairs;
+};
+
+inline QueryOperands query_operands(const BackwardJob& job, int head) {
+  const auto at = [&](const Rows& rows) {
+    return rows.data + (rows.is_packed ? job.slots.of_query(head) : head) * rows.head;
+  };
+  return {at(job.q), at(job.grad_out), at(job.q_pairs), at(job.grad_out_pairs)};
+}
+
 // One segment of a block: P, dS, and what they add to grad_k and grad_v of the group.
 template <typename Units, bool kSoftcap, int kVectors>
 inline void grad_segment(const BackwardJob& job, const BackwardScratch& scratch, BackwardGroup& group, const GroupMask& mask,
-                         const Logits& logits, const float* k, const float* v, int head, int64_t block,
-                         const Segment& segment) {
+                         const Logits& logits, const float* k, const float* v, const QueryOperands& operands, int head,
+                         int64_t block, const Segment& segment) {
   const int lane0 = segment.x0 * Simd::kLanes;
   const int64_t columns = segment.end - segment.begin;
   const int64_t first = static_cast<int64_t>(head) * job.query_rows + block;
-  const int64_t units = (first + segment.begin) * job.dim_units;
+  const int64_t start = block + segment.begin;
   const int64_t raw = segment.begin * kGroup + lane0;
-  dot_products<Units, kVectors>(scratch.scores + raw, k + lane0, job.q + units, job.dim_units, job.dim_units, columns);
-  dot_products<Units, kVectors>(scratch.grads + raw, v + lane0, job.grad_out + units, job.dim_units, job.dim_units, columns);
+  dot_products<Units, kVectors>(scratch.scores + raw, k + lane0, operands.q + start * job.q.row, job.q.row, job.dim_units,
+                                smaller(columns, job.q.end - start));
+  dot_products<Units, kVectors>(scratch.grads + raw, v + lane0, operands.grad_out + start * job.grad_out.row,
+                                job.grad_out.row, job.dim_units, smaller(columns, job.grad_out.end - start));
   softmax_grads<Units, kSoftcap, kVectors>(job, group, mask, logits, block, first, segment, scratch.scores, scratch.grads);
 
   const int64_t dim = job.args.head_dim;
   const int64_t at = segment.begin / Units::kPack * kGroup + lane0;
-  const int64_t pairs = (first + segment.begin) / Units::kPack * dim;
-  add_products<Units, kVectors>(group.grad_v + lane0, group.probs + at, job.grad_out_pairs + pairs, dim, dim, columns / Units::kPack);
-  add_products<Units, kVectors>(group.grad_k + lane0, group.grad + at, job.q_pairs + pairs, dim, dim, columns / Units::kPack);
+  const int64_t pair = start / Units::kPack;
+  const int64_t count = smaller(columns, job.q_pairs.end - start) / Units::kPack;
+  add_products<Units, kVectors>(group.grad_v + lane0, group.probs + at,
+                                operands.grad_out_pairs + pair * job.grad_out_pairs.row, job.grad_out_pairs.row, dim, count);
+  add_products<Units, kVectors>(group.grad_k + lane0, group.grad + at, operands.q_pairs + pair * job.q_pairs.row,
+                                job.q_pairs.row, dim, count);
 }
 
-// What one group adds to kPanel rows of grad_q, kVectors vectors from column d on.
+// What one group adds to kPanel rows of grad_q, kVectors vectors from column d on. k: the group's rows, of which `keys` may be
+// read.
 template <typename Units, int kVectors>
-MAGI_NOINLINE void add_query_panel(const BackwardJob& job, const BackwardGroup& group, const Segment& segment, const float* k,
-                            float* grad_q, int64_t y0, int64_t d) {
+MAGI_NOINLINE void add_query_panel(const BackwardJob& job, const BackwardGroup& group, const Segment& segment,
+                                   const float* k, int64_t keys, float* grad_q, int64_t y0, int64_t d) {
   constexpr int64_t kUnits = kGroup / Units::kPack;
   const int64_t first = segment.x0 * Simd::kLanes / Units::kPack;
-  const int64_t count = segment.vectors * Simd::kLanes / Units::kPack;
+  const int64_t count = smaller(segment.vectors * Simd::kLanes / Units::kPack, keys / Units::kPack - first);
   Float acc[kPanel][kVectors];
   float* out = grad_q + y0 * job.dim_padded + d;
   for (int y = 0; y < kPanel; ++y) {
     for (int x = 0; x < kVectors; ++x) acc[y][x] = Simd::load(out + y * job.dim_padded + x * Simd::kLanes);
   }
-  accumulate<Units, kPanel, kVectors, true>(acc, k + first * job.dim_padded + d, job.dim_padded,
+  accumulate<Units, kPanel, kVectors, true>(acc, k + first * job.k_pairs.row + d, job.k_pairs.row,
                                             group.grad_rows + y0 * kUnits + first, kUnits, count);
   for (int y = 0; y < kPanel; ++y) {
     for (int x = 0; x < kVectors; ++x) Simd::store(out + y * job.dim_padded + x * Simd::kLanes, acc[y][x]);
@@ -140,15 +165,16 @@ MAGI_NOINLINE void add_query_panel(const BackwardJob& job, const BackwardGroup& 
 
 // grad_q of one block += dS K of one group.
 template <typename Units>
-inline void add_query_grads(const BackwardJob& job, const BackwardGroup& group, const float* k, int head, int64_t block) {
-  float* grad_q = job.grad_q + (static_cast<int64_t>(head) * job.query_rows + block) * job.dim_padded;
+inline void add_query_grads(const BackwardJob& job, const BackwardGroup& group, const float* k, int64_t keys, int head,
+                            int64_t block) {
+  float* grad_q = job.grad_q + (job.slots.of_query(head) * job.query_rows + block) * job.dim_padded;
   const int vectors = job.dim_padded / Simd::kLanes;
   for (int i = 0; i < group.segments.count; ++i) {
     const Segment& segment = group.segments.items[i];
     for (int64_t y0 = segment.begin; y0 < segment.end; y0 += kPanel) {
       for (int x = 0; x < vectors; x += kGroupVectors) {
         with_vectors(static_cast<int>(smaller(kGroupVectors, vectors - x)), [&](auto count) {
-          add_query_panel<Units, decltype(count)::value>(job, group, segment, k, grad_q, y0, x * Simd::kLanes);
+          add_query_panel<Units, decltype(count)::value>(job, group, segment, k, keys, grad_q, y0, x * Simd::kLanes);
         });
       }
     }
@@ -186,8 +212,9 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
   const Logits logits = Logits::of(args.softmax_scale, args.softcap);
   const int64_t row0 = static_cast<int64_t>(tile) * kBackwardRows;
   const int num_groups = static_cast<int>(smaller(kBackwardRows / kGroup, (args.total_k - row0 + kGroup - 1) / kGroup));
-  const int64_t packed = (kv_head * job.key_rows + row0) * job.dim_units;  // first transposed group of the tile
-  const float* k_pairs = job.k_pairs + (kv_head * job.key_rows + row0) / Units::kPack * job.dim_padded;
+  const int64_t slot = job.slots.of_kv(kv_head);
+  const int64_t packed = (slot * job.key_rows + row0) * job.dim_units;  // first transposed group of the tile
+  const float* k_pairs = job.k_pairs.data + (job.k_pairs.is_packed ? slot : kv_head) * job.k_pairs.head;
   const int heads_per_group = args.num_heads_q / args.num_heads_kv;
 
   for_each_run(job.plan, tile, [&](const Run& run) {
@@ -198,6 +225,7 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
     for (int64_t block = run.begin; block < run.end; block += kTileCols) {
       for (int i = 0; i < heads_per_group; ++i) {
         const int head = kv_head * heads_per_group + i;
+        const QueryOperands operands = query_operands(job, head);
         for (int g = 0; g < num_groups; ++g) {
           BackwardGroup& group = scratch.groups[g];
           group.segments = segments_of(masks[g], block);
@@ -207,14 +235,16 @@ inline void backward_tile_of(const BackwardJob& job, float* memory, int max_run_
             with_vectors(segment.vectors, [&](auto vectors) {
               grad_segment<Units, kSoftcap, decltype(vectors)::value>(job, scratch, group, masks[g], logits,
                                                                       job.k_transposed + transposed,
-                                                                      job.v_transposed + transposed, head, block, segment);
+                                                                      job.v_transposed + transposed, operands, head, block, segment);
             });
           }
         }
         int32_t* done = job.blocks_done + static_cast<int64_t>(head) * job.num_blocks + block / kTileCols;
         wait_for_turn(done, ranks[block / kTileCols]);
         for (int g = 0; g < num_groups; ++g) {
-          add_query_grads<Units>(job, scratch.groups[g], k_pairs + g * (kGroup / Units::kPack) * job.dim_padded, head, block);
+          const int64_t key = row0 + g * kGroup;
+          add_query_grads<Units>(job, scratch.groups[g], k_pairs + key / Units::kPack * job.k_pairs.row, job.k_pairs.end - key,
+                                 head, block);
         }
         __atomic_store_n(done, ranks[block / kTileCols] + 1, __ATOMIC_RELEASE);
       }
@@ -250,14 +280,21 @@ template <typename Units>
 inline void pack_queries(const BackwardJob& job, int head, int64_t begin, int64_t end) {
   const MagiFfaBackwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
-  const int64_t units = (head * job.query_rows + begin) * job.dim_units;
-  pack_rows<Units>(job.q + units, args.q, args.dtype, args.total_q, args.num_heads_q, head, dim, begin, end);
-  pack_rows<Units>(job.grad_out + units, args.grad_out, args.dtype, args.total_q, args.num_heads_q, head, dim, begin, end);
+  const int64_t slot = job.slots.of_query(head);
+  const auto pack = [&](const Rows& rows, const void* tensor) {
+    if (!rows.is_packed) return;
+    float* out = const_cast<float*>(rows.data) + slot * rows.head + begin * rows.row;
+    pack_rows<Units>(out, tensor, args.dtype, args.total_q, args.num_heads_q, head, dim, begin, end);
+  };
+  pack(job.q, args.q);
+  pack(job.grad_out, args.grad_out);
   if constexpr (Units::kPack == 2) {
-    const int64_t pairs = (head * job.query_rows + begin) / 2 * dim;
-    pack_pairs<Units>(job.q_pairs + pairs, dim, args.q, args.dtype, args.total_q, args.num_heads_q, head, dim, begin, end);
-    pack_pairs<Units>(job.grad_out_pairs + pairs, dim, args.grad_out, args.dtype, args.total_q, args.num_heads_q, head, dim,
-                      begin, end);
+    const auto interleave = [&](const Rows& rows, const void* tensor) {
+      float* out = const_cast<float*>(rows.data) + slot * rows.head + begin / 2 * rows.row;
+      pack_pairs<Units>(out, dim, tensor, args.dtype, args.total_q, args.num_heads_q, head, dim, begin, end);
+    };
+    interleave(job.q_pairs, args.q);
+    interleave(job.grad_out_pairs, args.grad_out);
   }
   float out_row[kMaxHeadDim];
   float grad_row[kMaxHeadDim];
@@ -274,7 +311,7 @@ inline void pack_queries(const BackwardJob& job, int head, int64_t begin, int64_
     }
     job.lse2[at] = lse == -kInfinity ? kInfinity : lse * kLog2E;
     job.delta[at] = delta;
-    float* grad_q = job.grad_q + at * job.dim_padded;
+    float* grad_q = job.grad_q + (slot * job.query_rows + row) * job.dim_padded;
     for (int i = 0; i < job.dim_padded; ++i) grad_q[i] = 0.0f;
   }
 }
@@ -283,16 +320,19 @@ template <typename Units>
 inline void pack_keys(const BackwardJob& job, int head, int64_t begin, int64_t end) {
   const MagiFfaBackwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
+  const int64_t slot = job.slots.of_kv(head);
   float rows[kGroup * kMaxHeadDim];
   for (int64_t row = begin; row < end; row += kGroup) {
-    const int64_t at = (head * job.key_rows + row) * job.dim_units;
+    const int64_t at = (slot * job.key_rows + row) * job.dim_units;
     pack_rows<Units>(rows, args.k, args.dtype, args.total_k, args.num_heads_kv, head, dim, row, row + kGroup);
     transpose(job.k_transposed + at, kGroup, rows, job.dim_units, kGroup, job.dim_units);
     pack_rows<Units>(rows, args.v, args.dtype, args.total_k, args.num_heads_kv, head, dim, row, row + kGroup);
     transpose(job.v_transposed + at, kGroup, rows, job.dim_units, kGroup, job.dim_units);
   }
-  pack_pairs<Units>(job.k_pairs + (head * job.key_rows + begin) / Units::kPack * job.dim_padded, job.dim_padded, args.k, args.dtype,
-                    args.total_k, args.num_heads_kv, head, dim, begin, end);
+  if (job.k_pairs.is_packed) {
+    float* out = const_cast<float*>(job.k_pairs.data) + slot * job.k_pairs.head + begin / Units::kPack * job.k_pairs.row;
+    pack_pairs<Units>(out, job.k_pairs.row, args.k, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
+  }
 }
 
 template <typename Units>
@@ -300,7 +340,7 @@ inline void finish_queries(const BackwardJob& job, int head, int64_t begin, int6
   const MagiFfaBackwardArgs& args = job.args;
   const int64_t last = smaller(end, args.total_q);
   for (int64_t row = begin; row < last; ++row) {
-    const float* grad_q = job.grad_q + (head * job.query_rows + row) * job.dim_padded;
+    const float* grad_q = job.grad_q + (job.slots.of_query(head) * job.query_rows + row) * job.dim_padded;
     write_row(args.grad_q, args.grad_dtype, (row * args.num_heads_q + head) * args.head_dim, grad_q, args.softmax_scale,
               args.head_dim);
   }

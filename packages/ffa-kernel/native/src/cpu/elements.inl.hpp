@@ -60,9 +60,16 @@ inline void write_row(void* base, int32_t dtype, int64_t index, const float* in,
   }
 }
 
-// Fetches a row into the second-level cache.
-inline void prefetch_row(const float* row, int64_t floats) {
-  for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
+// Fetches rows into the second-level cache.
+inline void prefetch_rows(const float* first, int64_t stride, int64_t floats, int64_t count) {
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(first + row * stride + i, 0, 2);
+  }
+}
+
+inline void prefetch_elements(const void* first, int32_t dtype, int64_t stride, int64_t elements, int64_t count) {
+  const int64_t pack = dtype == MAGI_FLOAT32 ? 1 : 2;
+  prefetch_rows(static_cast<const float*>(first), stride / pack, elements / pack, count);
 }
 
 // One row as units along head_dim. bfloat16 pairs are the row's own bytes.

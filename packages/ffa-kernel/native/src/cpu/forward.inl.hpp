@@ -14,7 +14,7 @@ struct ForwardGroup {
 struct ForwardScratch {
   float* rows;    // [kGroup, head_dim]
   float* scores;  // [kTileCols, kGroup]
-  float* probs;   // [kTileCols / pack, kGroup] units
+  float* probs;   // [kTileCols / pack, kGroup] units; in the place of the scores where a unit is one of them
   int32_t* mask;
   ForwardGroup groups[kForwardRows / kGroup];
 };
@@ -27,6 +27,7 @@ inline int64_t forward_scratch_floats(const ForwardJob& job, int max_run_bands) 
   return kGroup * dim + 2 * kTileCols * kGroup + (kForwardRows / kGroup) * group + mask_ints(max_run_bands) * (kForwardRows / kGroup);
 }
 
+template <typename Units>
 inline ForwardScratch forward_scratch(const ForwardJob& job, float* memory, int max_run_bands) {
   const int64_t dim = job.args.head_dim;
   ForwardScratch s;
@@ -36,7 +37,7 @@ inline ForwardScratch forward_scratch(const ForwardJob& job, float* memory, int 
     return at;
   };
   s.scores = take(kTileCols * kGroup);
-  s.probs = take(kTileCols * kGroup);
+  s.probs = Units::kPack == 1 ? s.scores : take(kTileCols * kGroup);
   for (ForwardGroup& group : s.groups) {
     group.q = take(dim * kGroup);
     group.out = take(dim * kGroup);
@@ -78,7 +79,7 @@ inline void mask_segment(const GroupMask& mask, const Logits& logits, int64_t bl
   for (int64_t y = segment.begin; y < segment.end; ++y) {
     float* row = scores + y * kGroup + lane0;
     const bool is_full = mask.is_full(block + floor_to(y, kPanel));
-    Mask visible[kVectors];
+    Mask visible[kVectors] = {};
     if (!is_full) column_mask<kVectors>(mask, segment.x0, block + y, visible);
     for (int x = 0; x < kVectors; ++x) {
       Float s = Simd::load(row + x * Simd::kLanes);
@@ -139,15 +140,10 @@ inline void rescale(ForwardGroup& group, const float* old_max, float* base, int6
 
 // Asks for a block's rows ahead of their use where they lie scattered over the tensors: no hardware prefetcher follows a row
 // from page to page.
-template <typename Units>
 inline void prefetch_block(const ForwardJob& job, const float* k, const float* v, int64_t block) {
   const int64_t end = smaller(block + kTileCols, job.args.total_k);
-  if (!job.k_is_packed) {
-    for (int64_t row = block; row < end; ++row) prefetch_row(k + row * job.k_row, job.dim_units);
-  }
-  if (!job.v_is_packed) {
-    for (int64_t row = block; row < end; ++row) prefetch_row(v + row * job.v_row, job.args.head_dim);
-  }
+  if (!job.k.is_packed) prefetch_rows(k + block * job.k.row, job.k.row, job.dim_units, end - block);
+  if (!job.v.is_packed) prefetch_rows(v + block * job.v.row, job.v.row, job.args.head_dim, end - block);
 }
 
 // One block of at most kTileCols keys, [block, block + kTileCols), for one group.
@@ -157,9 +153,6 @@ inline void forward_block(const ForwardJob& job, ForwardGroup& group, const Grou
   const Segments segments = segments_of(mask, block);
   if (segments.count == 0) return;
   const int64_t dim = job.args.head_dim;
-  // A tensor ends with its last row, a packed copy is padded.
-  const int64_t keys = job.k_is_packed ? job.key_rows : job.args.total_k;
-  const int64_t values_end = job.v_is_packed ? job.key_rows : job.args.total_k;
   float old_max[kGroup], base[kGroup];
   for (int i = 0; i < kGroup; ++i) old_max[i] = group.max[i];
   for (int i = 0; i < segments.count; ++i) {
@@ -168,8 +161,8 @@ inline void forward_block(const ForwardJob& job, ForwardGroup& group, const Grou
       constexpr int kVectors = decltype(vectors)::value;
       const int lane0 = segment.x0 * Simd::kLanes;
       dot_products<Units, kVectors>(scratch.scores + segment.begin * kGroup + lane0, group.q + lane0,
-                                    k + (block + segment.begin) * job.k_row, job.k_row, job.dim_units,
-                                    smaller(segment.end, keys - block) - segment.begin);
+                                    k + (block + segment.begin) * job.k.row, job.k.row, job.dim_units,
+                                    smaller(segment.end, job.k.end - block) - segment.begin);
       mask_segment<kSoftcap, kVectors>(mask, logits, block, segment, scratch.scores, group.max);
     });
   }
@@ -178,12 +171,12 @@ inline void forward_block(const ForwardJob& job, ForwardGroup& group, const Grou
     const Segment& segment = segments.items[i];
     const int lane0 = segment.x0 * Simd::kLanes;
     const float* probs = scratch.probs + segment.begin / Units::kPack * kGroup + lane0;
-    const float* values = v + (block + segment.begin) / Units::kPack * job.v_row;
-    const int64_t count = (smaller(segment.end, values_end - block) - segment.begin) / Units::kPack;
+    const float* values = v + (block + segment.begin) / Units::kPack * job.v.row;
+    const int64_t count = (smaller(segment.end, job.v.end - block) - segment.begin) / Units::kPack;
     with_vectors(segment.vectors, [&](auto vectors) {
       constexpr int kVectors = decltype(vectors)::value;
       exponentiate_segment<Units, kVectors>(segment, scratch.scores, scratch.probs, base, group.sum);
-      add_products<Units, kVectors>(group.out + lane0, probs, values, job.v_row, dim, count);
+      add_products<Units, kVectors>(group.out + lane0, probs, values, job.v.row, dim, count);
     });
   }
 }
@@ -254,14 +247,19 @@ inline float largest_logit(const ForwardGroup& group, int64_t count) {
 template <typename Units, bool kSoftcap>
 inline void forward_tile_of(const ForwardJob& job, float* memory, int max_run_bands, int tile, int head) {
   const MagiFfaForwardArgs& args = job.args;
-  ForwardScratch scratch = forward_scratch(job, memory, max_run_bands);
+  ForwardScratch scratch = forward_scratch<Units>(job, memory, max_run_bands);
   const Logits logits = Logits::of(args.softmax_scale, args.softcap);
   const int kv_head = head / (args.num_heads_q / args.num_heads_kv);
-  const float* k = job.k + kv_head * job.k_head;
-  const float* v = job.v + kv_head * job.v_head;
+  const float* k = job.k.data + (job.k.is_packed ? job.slots.of_kv(kv_head) : kv_head) * job.k.head;
+  const float* v = job.v.data + (job.v.is_packed ? job.slots.of_kv(kv_head) : kv_head) * job.v.head;
   const int64_t row0 = static_cast<int64_t>(tile) * kForwardRows;
   const int num_groups = static_cast<int>(smaller(kForwardRows / kGroup, (args.total_q - row0 + kGroup - 1) / kGroup));
 
+  const int64_t first = (row0 * args.num_heads_q + head) * args.head_dim;
+  const int64_t rows = smaller(kForwardRows, args.total_q - row0);
+  const int64_t stride = int64_t{args.num_heads_q} * args.head_dim;
+  prefetch_elements(element_at(args.q, args.dtype, first), args.dtype, stride, args.head_dim, rows);
+  prefetch_elements(element_at(args.out, args.out_dtype, first), args.out_dtype, stride, args.head_dim, rows);
   for (int g = 0; g < num_groups; ++g) load_queries<Units>(job, row0 + g * kGroup, head, scratch.groups[g], scratch.rows);
   for_each_run(job.plan, tile, [&](const Run& run) {
     GroupMask masks[kForwardRows / kGroup];
@@ -270,7 +268,7 @@ inline void forward_tile_of(const ForwardJob& job, float* memory, int max_run_ba
     }
     // Groups take turns at each block, so that its keys and values are fetched from afar once.
     for (int64_t block = run.begin; block < run.end; block += kTileCols) {
-      if (block + kTileCols < run.end) prefetch_block<Units>(job, k, v, block + kTileCols);
+      if (block + kTileCols < run.end) prefetch_block(job, k, v, block + kTileCols);
       for (int g = 0; g < num_groups; ++g) {
         forward_block<Units, kSoftcap>(job, scratch.groups[g], masks[g], logits, k, v, block, scratch);
       }
@@ -333,12 +331,13 @@ template <typename Units>
 inline void pack_forward(const ForwardJob& job, int head, int64_t begin, int64_t end) {
   const MagiFfaForwardArgs& args = job.args;
   const int64_t dim = args.head_dim;
-  if (job.k_is_packed) {
-    float* k = const_cast<float*>(job.k) + head * job.k_head + begin * job.k_row;
+  const int64_t slot = job.slots.of_kv(head);
+  if (job.k.is_packed) {
+    float* k = const_cast<float*>(job.k.data) + slot * job.k.head + begin * job.k.row;
     pack_rows<Units>(k, args.k, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
   }
-  if (job.v_is_packed) {
-    float* v = const_cast<float*>(job.v) + head * job.v_head + begin / Units::kPack * job.v_row;
+  if (job.v.is_packed) {
+    float* v = const_cast<float*>(job.v.data) + slot * job.v.head + begin / Units::kPack * job.v.row;
     pack_pairs<Units>(v, dim, args.v, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
   }
 }

@@ -18,45 +18,61 @@ constexpr int kPanel = 8;
 // the operands of a tile must fit the second-level cache, and backward has more of them.
 constexpr int kForwardRows = 192;
 constexpr int kBackwardRows = 96;
-constexpr int kTileCols = 64;
+constexpr int kTileCols = 128;
 constexpr int kMaxHeadDim = 256;
+
+// Rows of one operand: packed one head after another and padded with zeros, or the tensor itself, when its dtype needs no change
+// and too few tiles share a row to pay for a copy.
+struct Rows {
+  const float* data;
+  int64_t head;  // distance between heads, or between slots when packed
+  int64_t row;   // distance between rows of units
+  int64_t end;   // rows that may be read
+  bool is_packed;
+};
+
+// Key/value heads are worked on in batches, and a few batches are under way at once: packed operands live in that many slots,
+// which heads use in turn.
+struct Slots {
+  int32_t kv;               // slots for key/value heads
+  int32_t heads_per_group;  // query heads of one key/value head
+
+  int64_t of_kv(int kv_head) const { return kv_head % kv; }
+  int64_t of_query(int head) const {
+    return int64_t{head / heads_per_group % kv} * heads_per_group + head % heads_per_group;
+  }
+};
 
 struct ForwardJob {
   MagiFfaForwardArgs args;
   MagiFfaPlan plan;
+  Slots slots;
   int64_t key_rows;      // total_k rounded up to kTileCols
   int32_t dim_units;     // units of one row of head_dim elements
-  // Keys, units along head_dim, and values, units along keys. Each is either packed, one head after another with zeros up
-  // to key_rows, or the tensor itself, when its dtype needs no change and too few tiles share a key to pay for a copy.
-  const float* k;
-  const float* v;
-  int64_t k_head;        // distance between heads
-  int64_t v_head;
-  int64_t k_row;         // distance between rows of units
-  int64_t v_row;
-  bool k_is_packed;
-  bool v_is_packed;
+  Rows k;                // units along head_dim: rows of dim_units
+  Rows v;                // units along keys: rows of head_dim, each of them `pack` keys
   float* tile_max;       // [num_heads_q, num_tiles], or null
 };
 
 struct BackwardJob {
   MagiFfaBackwardArgs args;
   MagiFfaPlan plan;
+  Slots slots;
   int64_t query_rows;    // total_q rounded up to kTileCols
   int64_t key_rows;      // total_k rounded up to kBackwardRows
   int32_t dim_units;
   int32_t dim_padded;    // head_dim rounded up to whole vectors
   int32_t num_blocks;    // blocks of kTileCols queries
-  float* q;              // [num_heads_q, query_rows, dim_units], units along head_dim
-  float* q_pairs;        // [num_heads_q, query_rows / pack, head_dim], units along queries (q itself where pack is 1)
-  float* grad_out;       // like q
-  float* grad_out_pairs; // like q_pairs
-  float* k_transposed;   // [num_heads_kv, key_rows / group, dim_units, group]
+  Rows q;                // units along head_dim
+  Rows grad_out;
+  Rows q_pairs;          // units along queries (q itself where pack is 1)
+  Rows grad_out_pairs;
+  Rows k_pairs;          // units along keys: rows of dim_padded
+  float* k_transposed;   // [slots.kv, key_rows / group, dim_units, group]
   float* v_transposed;
-  float* k_pairs;        // [num_heads_kv, key_rows / pack, dim_padded], units along keys
   float* lse2;           // [num_heads_q, query_rows], base 2; +infinity for rows without keys and rows of padding
   float* delta;          // [num_heads_q, query_rows], sum over head_dim of out * grad_out
-  float* grad_q;         // [num_heads_q, query_rows, dim_padded], float32, not yet scaled
+  float* grad_q;         // [query slots, query_rows, dim_padded], float32, not yet scaled
   // Blocks of grad_q are added to in the plan's tile order, so that sums do not depend on threads: the tile whose rank
   // for a block equals the number of tiles that are done with it comes next.
   int32_t* blocks_done;  // [num_heads_q, num_blocks], accessed atomically
