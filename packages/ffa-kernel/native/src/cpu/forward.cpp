@@ -1,4 +1,4 @@
-// magi_ffa_forward on the CPU: packs the keys and values of one head after another and runs the head's tiles behind.
+// magi_ffa_forward on the CPU: which tiles run in which order, and what is packed for them.
 #include <magi/parallel.hpp>
 #include <magi/status.hpp>
 
@@ -24,23 +24,12 @@ struct Buffers {
   int64_t scratch_floats;
 };
 
-void choose_layout(ForwardJob* job, const Kernels& kernels, int64_t visits) {
-  const MagiFfaForwardArgs& args = job->args;
-  const int64_t dim = args.head_dim;
-  const bool in_place = is_unit_dtype(kernels, args.dtype) && !is_packing_worth_it(job->plan, visits);
-  const int64_t stride = int64_t{args.num_heads_kv} * dim;
-  job->k = in_place ? rows_in_place(args.k, dim / kernels.pack, stride / kernels.pack, args.total_k)
-                    : packed_rows(job->key_rows, dim / kernels.pack, 1);
-  job->v = in_place && kernels.pack == 1 ? rows_in_place(args.v, dim, stride, args.total_k)
-                                         : packed_rows(job->key_rows, dim, kernels.pack);
-}
-
-Buffers carve(Carver& carver, ForwardJob job, const Kernels& kernels, int num_threads, int max_run_bands) {
+Buffers carve(Carver& carver, ForwardJob job, const Kernels& kernels, int num_threads) {
   const MagiFfaForwardArgs& args = job.args;
-  carve_rows(carver, &job.k, job.slots.kv);
-  carve_rows(carver, &job.v, job.slots.kv);
+  carve_operand(carver, kernels, job.slots.kv, args.head_dim, &job.k);
+  carve_operand(carver, kernels, job.slots.kv, args.head_dim, &job.v);
   job.tile_max = args.max_logits == nullptr ? nullptr : carver.take<float>(int64_t{args.num_heads_q} * job.plan.num_tiles);
-  const int64_t scratch = (kernels.forward_scratch_floats(job, max_run_bands) + 15) / 16 * 16;
+  const int64_t scratch = (kernels.forward_scratch_floats(job) + 15) / 16 * 16;
   return {job, carver.take<float>(scratch * num_threads), scratch};
 }
 
@@ -55,51 +44,70 @@ void reduce_max_logits(const ForwardJob& job) {
   }
 }
 
-void forward(const MagiFfaForwardArgs& args) {
-  check_forward(args);
-  const int max_run_bands = check_plan(*args.plan, args.total_q, args.total_k, kForwardRows);
-  const Kernels& kernels = kernels_for(args.dtype);
-  ForwardJob job{};
-  job.args = args;
-  job.plan = *args.plan;
-  job.key_rows = (args.total_k + kTileCols - 1) / kTileCols * kTileCols;
-  job.dim_units = args.head_dim / kernels.pack;
-  job.slots = {std::min(args.num_heads_kv, kBatchesUnderWay), args.num_heads_q / args.num_heads_kv};
-  const int64_t visits = count_visits(job.plan);
-  choose_layout(&job, kernels, visits);
+// Tiles of all heads of a run of rows, then of the next: what lies side by side in the tensors is used together.
+void add_tiles_by_rows(Pipeline& pipeline, const ForwardJob& job, const Kernels& kernels, const Buffers& buffers) {
+  const int64_t heads = job.args.num_heads_q;
+  pipeline.add(heads * job.plan.num_tiles, Pipeline::kNone, [&, heads](int64_t item, int thread) {
+    kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats, tile_at(job.plan, item / heads),
+                         static_cast<int>(item % heads));
+  });
+}
 
-  const int heads_per_group = args.num_heads_q / args.num_heads_kv;
-  const int num_threads = threads_for(args.num_threads, job.plan, visits, args.num_heads_q, args.head_dim);
-  Carver sizes;
-  carve(sizes, job, kernels, num_threads, max_run_bands);
-  const Workspace workspace(sizes.used());
-  Carver places(workspace.data());
-  const Buffers buffers = carve(places, job, kernels, num_threads, max_run_bands);
-  job = buffers.job;
-
-  Pipeline pipeline;
+// One key/value head after another is packed, and its tiles run behind.
+void add_tiles_by_heads(Pipeline& pipeline, const ForwardJob& job, const Kernels& kernels, const Buffers& buffers) {
+  const MagiFfaForwardArgs& args = job.args;
+  const int heads_per_group = job.slots.heads_per_group;
+  const int64_t chunks = (args.total_k + kPackRows - 1) / kPackRows;
   std::vector<int> packed(static_cast<size_t>(args.num_heads_kv)), done(packed.size());
-  const bool packs = job.k.is_packed || job.v.is_packed;
-  const int64_t chunks = packs ? (job.key_rows + kPackRows - 1) / kPackRows : 0;
   overlap_batches(
       args.num_heads_kv,
       [&](int head) {
         const int after = head < kBatchesUnderWay ? Pipeline::kNone : done[static_cast<size_t>(head - kBatchesUnderWay)];
         packed[static_cast<size_t>(head)] = pipeline.add(chunks, after, [&, head](int64_t chunk, int) {
-          kernels.pack_forward(job, head, chunk * kPackRows, std::min((chunk + 1) * kPackRows, job.key_rows));
+          const int64_t begin = chunk * kPackRows;
+          const int64_t end = std::min(begin + kPackRows, (args.total_k + kTileCols - 1) / kTileCols * kTileCols);
+          for (const Operand* operand : {&job.k, &job.v}) {
+            kernels.pack_operand(*operand, job.slots.of_kv(head), head, args.head_dim, begin, end);
+          }
         });
       },
       [&](int head) {
-        const int64_t count = int64_t{heads_per_group} * job.plan.num_tiles;
-        const auto run = [&, head](int64_t item, int thread) {
-          kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats, max_run_bands,
+        const auto run = [&, head, heads_per_group](int64_t item, int thread) {
+          kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats,
                                tile_at(job.plan, item / heads_per_group),
                                head * heads_per_group + static_cast<int>(item % heads_per_group));
         };
-        done[static_cast<size_t>(head)] = pipeline.add(count, packed[static_cast<size_t>(head)], run);
+        done[static_cast<size_t>(head)] =
+            pipeline.add(int64_t{heads_per_group} * job.plan.num_tiles, packed[static_cast<size_t>(head)], run);
       });
+}
+
+void forward(const MagiFfaForwardArgs& args) {
+  check_forward(args);
+  const Kernels& kernels = kernels_for(args.dtype);
+  ForwardJob job{};
+  job.args = args;
+  job.plan = *args.plan;
+  job.max_run_bands = check_plan(*args.plan, args.total_q, args.total_k, kForwardRows);
+  job.dim_units = args.head_dim / kernels.pack;
+  job.slots = {std::min(args.num_heads_kv, kBatchesUnderWay), args.num_heads_q / args.num_heads_kv};
+  const int64_t visits = count_visits(job.plan);
+  const bool packs = is_packing_worth_it(job.plan, visits);
+  job.k = make_operand(kernels, args.k, args.total_k, args.num_heads_kv, args.dtype, false, packs);
+  job.v = make_operand(kernels, args.v, args.total_k, args.num_heads_kv, args.dtype, true, packs);
+
+  const int num_threads = threads_for(args.num_threads, job.plan, visits, args.num_heads_q, args.head_dim);
+  Carver sizes;
+  carve(sizes, job, kernels, num_threads);
+  const Workspace workspace(sizes.used());
+  Carver places(workspace.data());
+  const Buffers buffers = carve(places, job, kernels, num_threads);
+
+  Pipeline pipeline;
+  const auto add_tiles = packs ? add_tiles_by_heads : add_tiles_by_rows;
+  add_tiles(pipeline, buffers.job, kernels, buffers);
   pipeline.run(num_threads);
-  reduce_max_logits(job);
+  reduce_max_logits(buffers.job);
 }
 
 }  // namespace

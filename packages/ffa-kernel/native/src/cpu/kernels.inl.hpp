@@ -51,10 +51,23 @@ inline int64_t floor_to(int64_t x, int64_t step) { return x - x % step; }
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// Hands out pieces of a thread's scratch memory one after another; without memory it only adds them up.
+struct Arena {
+  float* base = nullptr;
+  int64_t used = 0;
+
+  float* take(int64_t floats) {
+    float* at = base == nullptr ? nullptr : base + used;
+    used += floats;
+    return at;
+  }
+};
+
 #include "math.inl.hpp"
 #include "elements.inl.hpp"
+#include "products.inl.hpp"
 #include "mask.inl.hpp"
-#include "scores.inl.hpp"
+#include "operands.inl.hpp"
 #include "forward.inl.hpp"
 #include "backward.inl.hpp"
 
@@ -63,14 +76,12 @@ const Kernels* kernels_of() {
   static constexpr Kernels kernels = {
       kGroup,
       Units::kPack,
-      forward_scratch_floats,
-      backward_scratch_floats,
-      pack_forward<Units>,
+      forward_scratch_floats<Units>,
+      backward_scratch_floats<Units>,
+      pack_operand<Units>,
       forward_tile<Units>,
-      pack_queries<Units>,
-      pack_keys<Units>,
+      prepare_queries<Units>,
       backward_tile<Units>,
-      finish_queries<Units>,
   };
   return &kernels;
 }

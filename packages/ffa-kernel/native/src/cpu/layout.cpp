@@ -8,10 +8,6 @@ constexpr int64_t kMinVisitsToPack = 12;
 
 }  // namespace
 
-bool is_unit_dtype(const Kernels& kernels, int32_t dtype) {
-  return dtype == (kernels.pack == 2 ? MAGI_BFLOAT16 : MAGI_FLOAT32);
-}
-
 int64_t count_visits(const MagiFfaPlan& plan) {
   int64_t visits = 0;
   for (int tile = 0; tile < plan.num_tiles; ++tile) {
@@ -26,20 +22,23 @@ int64_t count_visits(const MagiFfaPlan& plan) {
 }
 
 bool is_packing_worth_it(const MagiFfaPlan& plan, int64_t visits) {
-  if (plan.num_cols < kPanel) return true;  // too few rows for a panel to be read in place
   return visits >= kMinVisitsToPack * ((plan.num_cols + kTileCols - 1) / kTileCols);
 }
 
-Rows rows_in_place(const void* tensor, int64_t head, int64_t row, int64_t end) {
-  return {static_cast<const float*>(tensor), head, row, end, false};
+Operand make_operand(const Kernels& kernels, const void* tensor, int64_t total, int32_t heads, int32_t dtype,
+                     bool along_rows, bool is_packing) {
+  // Rows of the tensor are rows of units when the dtype is theirs and a unit does not span two rows.
+  const bool has_units = dtype == (kernels.pack == 2 ? MAGI_BFLOAT16 : MAGI_FLOAT32);
+  const bool in_place = has_units && !(along_rows && kernels.pack > 1);
+  const Place place = is_packing ? Place::kPacked : in_place ? Place::kInPlace : Place::kLocal;
+  return {tensor, total, heads, dtype, along_rows, place, nullptr, 0};
 }
 
-Rows packed_rows(int64_t num_rows, int64_t width, int pack) {
-  return {nullptr, num_rows / pack * width, width, num_rows, true};
-}
-
-void carve_rows(Carver& carver, Rows* rows, int64_t slots) {
-  if (rows->is_packed) rows->data = carver.take<float>(slots * rows->head);
+void carve_operand(Carver& carver, const Kernels& kernels, int64_t slots, int64_t head_dim, Operand* operand) {
+  if (operand->place != Place::kPacked) return;
+  const int64_t rows = (operand->total + kTileCols - 1) / kTileCols * kTileCols;
+  operand->slot_floats = rows / kernels.pack * head_dim;
+  operand->packed = carver.take<float>(slots * operand->slot_floats);
 }
 
 }  // namespace magi::ffa
