@@ -19,6 +19,24 @@ struct Bfloat16Units {
                                            21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, packed));
   }
+  // Two neighbouring rows of `count` bfloat16 as units along the rows. Either may be null: zeros.
+  static void interleave(float* out, const void* even, const void* odd, int64_t count) {
+    const auto load = [](const void* row, int64_t i) {
+      if (row == nullptr) return _mm512_setzero_si512();
+      const __m256i* bits = reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(row) + i);
+      return _mm512_cvtepu16_epi32(_mm256_loadu_si256(bits));
+    };
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+      _mm512_storeu_si512(out + i, _mm512_or_si512(load(even, i), _mm512_slli_epi32(load(odd, i), 16)));
+    }
+    const uint16_t* a = static_cast<const uint16_t*>(even);
+    const uint16_t* b = static_cast<const uint16_t*>(odd);
+    for (; i < count; ++i) {
+      const uint32_t unit = (a != nullptr ? a[i] : 0u) | (b != nullptr ? static_cast<uint32_t>(b[i]) << 16 : 0u);
+      __builtin_memcpy(out + i, &unit, 4);
+    }
+  }
   // Sixteen bfloat16, hence eight units along the lanes.
   static MAGI_INLINE void store_row(float* p, Float x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(x));
@@ -79,16 +97,6 @@ inline void read_units(float* out, const void* in, int32_t dtype, int64_t count)
     __builtin_memcpy(out, in, static_cast<size_t>(count) * 2);
   } else {
     read_row(out, in, dtype, count);
-  }
-}
-
-// Two neighbouring rows of bfloat16 as units along the rows. Either may be null: zeros.
-inline void interleave_rows(float* out, const void* even, const void* odd, int64_t count) {
-  const uint16_t* a = static_cast<const uint16_t*>(even);
-  const uint16_t* b = static_cast<const uint16_t*>(odd);
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t unit = (a ? a[i] : 0u) | (b ? static_cast<uint32_t>(b[i]) << 16 : 0u);
-    __builtin_memcpy(out + i, &unit, 4);
   }
 }
 

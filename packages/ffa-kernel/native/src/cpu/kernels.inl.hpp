@@ -30,8 +30,6 @@ using Mask = Simd::Mask;
 constexpr int kGroup = kGroupVectors * Simd::kLanes;
 static_assert(kForwardRows % kGroup == 0 && kBackwardRows % kGroup == 0, "tiles are cut into whole groups");
 
-// Panel rows whose accumulators fit the registers: 24 of 32 with AVX-512, 12 of 16 elsewhere.
-constexpr int kStepRows = Simd::kLanes == 16 ? 8 : 4;
 // Where 2^x becomes zero: scalef underflows, the integer exponent of the others reaches its end at -127.
 constexpr float kExp2Lowest = Simd::kLanes == 16 ? -160.0f : -127.0f;
 

@@ -24,7 +24,7 @@ inline void pack_pairs(float* out, int64_t ld, const void* in, int32_t dtype, in
     float* at = out + (row - begin) / Units::kPack * ld;
     int64_t filled = 0;
     if constexpr (Units::kPack == 2) {
-      interleave_rows(at, row_at(row), row_at(row + 1), dim);
+      Units::interleave(at, row_at(row), row_at(row + 1), dim);
       filled = dim;
     } else if (row < total) {
       read_row(at, row_at(row), dtype, dim);
