@@ -62,6 +62,14 @@ describe('find_doubly_covered', () => {
     ).toEqual([{ slices: [1, 2], cell: [2, 7] }])
   })
 
+  it('compares slices that become neighbours only when the last ones leave', () => {
+    expectTrue([
+      { q0: 0, q1: 2, k0: 0, k1: 2, lo: 0, hi: Infinity },
+      { q0: 0, q1: 4, k0: 2, k1: 3, lo: -Infinity, hi: Infinity },
+      { q0: 0, q1: 6, k0: 0, k1: 5, lo: -Infinity, hi: -1 },
+    ])
+  })
+
   it('reads bands and slices', () => {
     expect(find_doubly_covered([sliceToBand([0, 4], [0, 4], 0), slice([3, 5], [3, 5])])).toHaveLength(1)
     expect(find_doubly_covered([slice([0, 4], [2, 2]), slice([3, 5], [0, 5])])).toEqual([])

@@ -20,9 +20,15 @@ const Kernels& kernels_for(int32_t dtype) {
   return *found;
 }
 
-int threads_for(int32_t requested, int64_t num_items) {
+int threads_for(int32_t requested, const MagiFfaPlan& plan, int64_t visits, int64_t heads, int64_t head_dim) {
+  // Waking a thread takes some ten microseconds, in which another one does about this much.
+  constexpr double kMinFlopsPerThread = 4e6;
+  const double rows = std::min(plan.tile_rows, plan.num_rows);
+  const double cols = std::min(plan.tile_cols, plan.num_cols);
+  const double flops = 4.0 * static_cast<double>(visits) * rows * cols * static_cast<double>(heads * head_dim);
   const int64_t threads = requested > 0 ? requested : default_num_threads();
-  return static_cast<int>(std::clamp<int64_t>(num_items, 1, std::min<int64_t>(threads, kMaxThreads)));
+  const double worthwhile = std::min(flops / kMinFlopsPerThread, static_cast<double>(kMaxThreads));
+  return static_cast<int>(std::clamp<int64_t>(static_cast<int64_t>(worthwhile), 1, std::min<int64_t>(threads, kMaxThreads)));
 }
 
 }  // namespace magi::ffa

@@ -10,8 +10,9 @@ namespace magi::ffa {
 // The kernels of the active instruction set for tensors of one dtype.
 const Kernels& kernels_for(int32_t dtype);
 
-// What the caller asked for, or the default, and never more than there are items of work.
-int threads_for(int32_t requested, int64_t num_items);
+// What the caller asked for, or the default; fewer where there is too little work to pay for waking them.
+// visits: see count_visits; heads: query heads.
+int threads_for(int32_t requested, const MagiFfaPlan& plan, int64_t visits, int64_t heads, int64_t head_dim);
 
 // The tile that is started as number `position`. A dense plan has no order of its own: a lone band has most work at one end,
 // at most a few tiles long, or everywhere alike.

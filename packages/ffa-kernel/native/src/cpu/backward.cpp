@@ -1,22 +1,22 @@
-// magi_ffa_backward on the CPU: packs the operands of a few heads, runs their tiles behind, and finishes their grad_q last.
+// magi_ffa_backward on the CPU: which tiles run in which order, and what is prepared for them.
 #include <magi/parallel.hpp>
 #include <magi/status.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "backend.hpp"
 #include "checks.hpp"
 #include "job.hpp"
+#include "layout.hpp"
 #include "pipeline.hpp"
 #include "workspace.hpp"
 
 namespace magi::ffa {
 namespace {
 
-constexpr int64_t kPackRows = 192;  // a multiple of kTileCols and of every group
+constexpr int64_t kPackRows = 256;  // a multiple of kTileCols
 
 struct Buffers {
   BackwardJob job;
@@ -26,23 +26,21 @@ struct Buffers {
   int32_t* ranks;          // [num_threads, num_blocks]
 };
 
-Buffers carve(Carver& carver, BackwardJob job, const Kernels& kernels, int num_threads, int max_run_bands) {
+Buffers carve(Carver& carver, BackwardJob job, const Kernels& kernels, int num_threads) {
   const MagiFfaBackwardArgs& args = job.args;
-  const int64_t queries = args.num_heads_q * job.query_rows;
-  const int64_t keys = args.num_heads_kv * job.key_rows;
-  job.q = carver.take<float>(queries * job.dim_units);
-  job.grad_out = carver.take<float>(queries * job.dim_units);
-  const bool has_pairs = kernels.pack > 1;
-  job.q_pairs = has_pairs ? carver.take<float>(queries / kernels.pack * args.head_dim) : job.q;
-  job.grad_out_pairs = has_pairs ? carver.take<float>(queries / kernels.pack * args.head_dim) : job.grad_out;
-  job.k_transposed = carver.take<float>(keys * job.dim_units);
-  job.v_transposed = carver.take<float>(keys * job.dim_units);
-  job.k_pairs = carver.take<float>(keys / kernels.pack * job.dim_padded);
-  job.lse2 = carver.take<float>(queries);
-  job.delta = carver.take<float>(queries);
-  job.grad_q = carver.take<float>(queries * job.dim_padded);
+  const int64_t slots = int64_t{job.slots.kv} * job.slots.heads_per_group;
+  carve_operand(carver, kernels, slots, args.head_dim, &job.q);
+  carve_operand(carver, kernels, slots, args.head_dim, &job.grad_out);
+  if (kernels.pack > 1) {
+    carve_operand(carver, kernels, slots, args.head_dim, &job.q_pairs);
+    carve_operand(carver, kernels, slots, args.head_dim, &job.grad_out_pairs);
+  }
+  job.lse2 = carver.take<float>(args.num_heads_q * job.query_rows);
+  job.delta = carver.take<float>(args.num_heads_q * job.query_rows);
+  job.grad_q = carver.take<float>(slots * job.query_rows * job.dim_padded);
   job.blocks_done = carver.take<int32_t>(int64_t{args.num_heads_q} * job.num_blocks);
-  const int64_t scratch = (kernels.backward_scratch_floats(job, max_run_bands) + 15) / 16 * 16;
+  job.block_visits = carver.take<int32_t>(job.num_blocks);
+  const int64_t scratch = (kernels.backward_scratch_floats(job) + 15) / 16 * 16;
   float* scratch_at = carver.take<float>(scratch * num_threads);
   int32_t* tiles_claimed = carver.take<int32_t>(int64_t{args.num_heads_kv} * job.num_blocks);
   return {job, scratch_at, scratch, tiles_claimed, carver.take<int32_t>(int64_t{num_threads} * job.num_blocks)};
@@ -89,80 +87,103 @@ void sink_grads(const BackwardJob& job, int num_threads) {
   });
 }
 
+void clear_counters(const Buffers& buffers) {
+  const BackwardJob& job = buffers.job;
+  std::fill_n(job.blocks_done, int64_t{job.args.num_heads_q} * job.num_blocks, 0);
+  std::fill_n(job.block_visits, job.num_blocks, 0);
+  std::fill_n(buffers.tiles_claimed, int64_t{job.args.num_heads_kv} * job.num_blocks, 0);
+  for (int tile = 0; tile < job.plan.num_tiles; ++tile) {
+    visit_blocks(job.plan, tile, [&](int64_t block) { ++job.block_visits[block]; });
+  }
+}
+
+// Adds the phases: queries are prepared; then, one batch of `abreast` key/value heads after another, operands are packed, where
+// that is worth it, and the tiles run.
+void add_phases(Pipeline& pipeline, const Buffers& buffers, const Kernels& kernels, int abreast) {
+  const BackwardJob& job = buffers.job;
+  const MagiFfaBackwardArgs& args = job.args;
+  const int heads_per_group = job.slots.heads_per_group;
+  const int64_t chunks = (job.query_rows + kPackRows - 1) / kPackRows;
+  const int prepared = pipeline.add(chunks, Pipeline::kNone, [&](int64_t chunk, int) {
+    kernels.prepare_queries(job, chunk * kPackRows, std::min((chunk + 1) * kPackRows, job.query_rows));
+  });
+
+  const int num_batches = (args.num_heads_kv + abreast - 1) / abreast;
+  std::vector<int> packed(static_cast<size_t>(num_batches)), done(packed.size());
+  const auto heads_of = [&args, abreast](int batch) { return std::min(abreast, args.num_heads_kv - batch * abreast); };
+  overlap_batches(
+      num_batches,
+      [&](int batch) {
+        const int first = batch * abreast * heads_per_group;
+        const int after = batch < kBatchesUnderWay ? prepared : done[static_cast<size_t>(batch - kBatchesUnderWay)];
+        const int64_t items = chunks * heads_of(batch) * heads_per_group;
+        packed[static_cast<size_t>(batch)] = pipeline.add(items, after, [&, first, chunks](int64_t item, int) {
+          const int head = first + static_cast<int>(item / chunks);
+          const int64_t begin = item % chunks * kPackRows;
+          const int64_t end = std::min(begin + kPackRows, job.query_rows);
+          for (const Operand* operand : {&job.q, &job.grad_out, &job.q_pairs, &job.grad_out_pairs}) {
+            if (operand->packed == nullptr) continue;
+            kernels.pack_operand(*operand, job.slots.of_query(head), head, args.head_dim, begin, end);
+          }
+        });
+      },
+      [&](int batch) {
+        const int first = batch * abreast;
+        const int heads = heads_of(batch);
+        const auto run = [&, first, heads](int64_t item, int thread) {
+          kernels.backward_tile(job, buffers.scratch + thread * buffers.scratch_floats, tile_at(job.plan, item / heads),
+                                first + static_cast<int>(item % heads), buffers.ranks + int64_t{thread} * job.num_blocks);
+        };
+        const auto on_claim = [&, first, heads](int64_t item, int thread) {
+          int32_t* claimed = buffers.tiles_claimed + (first + item % heads) * job.num_blocks;
+          int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
+          visit_blocks(job.plan, tile_at(job.plan, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
+        };
+        done[static_cast<size_t>(batch)] =
+            pipeline.add(int64_t{job.plan.num_tiles} * heads, packed[static_cast<size_t>(batch)], run, on_claim);
+      });
+}
+
 void backward(const MagiFfaBackwardArgs& args) {
   check_backward(args);
-  const int max_run_bands = check_plan(*args.plan, args.total_k, args.total_q, kBackwardRows);
   const Kernels& kernels = kernels_for(args.dtype);
   const int lanes = kernels.group / kGroupVectors;
   BackwardJob job{};
   job.args = args;
   job.plan = *args.plan;
+  job.max_run_bands = check_plan(*args.plan, args.total_k, args.total_q, kBackwardRows);
   job.query_rows = (args.total_q + kTileCols - 1) / kTileCols * kTileCols;
-  job.key_rows = (args.total_k + kBackwardRows - 1) / kBackwardRows * kBackwardRows;
   job.dim_units = args.head_dim / kernels.pack;
   job.dim_padded = (args.head_dim + lanes - 1) / lanes * lanes;
   job.num_blocks = static_cast<int32_t>(job.query_rows / kTileCols);
 
-  const int num_threads = threads_for(args.num_threads, std::max<int64_t>(int64_t{args.num_heads_kv} * job.plan.num_tiles,
-                                                                          int64_t{args.num_heads_q} * job.num_blocks / 4));
+  const int64_t visits = count_visits(job.plan);
+  const bool packs = is_packing_worth_it(job.plan, visits);
+  const auto operand = [&](const void* tensor, bool along_rows) {
+    return make_operand(kernels, tensor, args.total_q, args.num_heads_q, args.dtype, along_rows, packs);
+  };
+  job.q = operand(args.q, false);
+  job.grad_out = operand(args.grad_out, false);
+  job.q_pairs = operand(args.q, true);
+  job.grad_out_pairs = operand(args.grad_out, true);
+
+  // Tiles of one head take turns at grad_q, so where a head has few tiles several go side by side; and all of them, for the
+  // sake of locality, where the tensors are read in place.
+  const int num_threads = threads_for(args.num_threads, job.plan, visits, args.num_heads_q, args.head_dim);
+  const int few = std::clamp(4 * num_threads / std::max(job.plan.num_tiles, 1), 1, args.num_heads_kv);
+  const int abreast = packs ? few : args.num_heads_kv;
+  job.slots = {std::min(args.num_heads_kv, kBatchesUnderWay * abreast), args.num_heads_q / args.num_heads_kv};
+
   Carver sizes;
-  carve(sizes, job, kernels, num_threads, max_run_bands);
+  carve(sizes, job, kernels, num_threads);
   const Workspace workspace(sizes.used());
   Carver places(workspace.data());
-  const Buffers buffers = carve(places, job, kernels, num_threads, max_run_bands);
-  job = buffers.job;
-  std::memset(job.blocks_done, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_q) * job.num_blocks);
-  std::memset(buffers.tiles_claimed, 0, sizeof(int32_t) * static_cast<size_t>(args.num_heads_kv) * job.num_blocks);
-
-  const int num_tiles = job.plan.num_tiles;
-  const int heads_per_group = args.num_heads_q / args.num_heads_kv;
-  const int64_t query_chunks = (job.query_rows + kPackRows - 1) / kPackRows;
-  const int64_t key_chunks = (job.key_rows + kPackRows - 1) / kPackRows;
-  // Tiles of one head take turns at grad_q. Where a head has few tiles, several heads go side by side.
-  const int abreast = std::clamp(4 * num_threads / std::max(num_tiles, 1), 1, args.num_heads_kv);
-  const int num_batches = (args.num_heads_kv + abreast - 1) / abreast;
-  const auto for_queries = [&](const auto& function, int first_head, int64_t item) {
-    const int head = first_head * heads_per_group + static_cast<int>(item / query_chunks);
-    const int64_t row = item % query_chunks * kPackRows;
-    function(job, head, row, std::min(row + kPackRows, job.query_rows));
-  };
-
+  const Buffers buffers = carve(places, job, kernels, num_threads);
+  clear_counters(buffers);
   Pipeline pipeline;
-  std::vector<int> packed(static_cast<size_t>(num_batches));
-  overlap_batches(
-      num_batches,
-      [&](int batch) {
-        const int first = batch * abreast;
-        const int heads = std::min(abreast, args.num_heads_kv - first);
-        const int64_t query_items = query_chunks * heads * heads_per_group;
-        packed[static_cast<size_t>(batch)] =
-            pipeline.add(query_items + key_chunks * heads, Pipeline::kNone, [&, first, query_items](int64_t item, int) {
-              if (item < query_items) return for_queries(kernels.pack_queries, first, item);
-              const int64_t row = (item - query_items) % key_chunks * kPackRows;
-              kernels.pack_keys(job, first + static_cast<int>((item - query_items) / key_chunks), row,
-                                std::min(row + kPackRows, job.key_rows));
-            });
-      },
-      [&](int batch) {
-        const int first = batch * abreast;
-        const int heads = std::min(abreast, args.num_heads_kv - first);
-        const int tiles = pipeline.add(
-            int64_t{num_tiles} * heads, packed[static_cast<size_t>(batch)],
-            [&, first, heads](int64_t item, int thread) {
-              kernels.backward_tile(job, buffers.scratch + thread * buffers.scratch_floats, max_run_bands,
-                                    tile_at(job.plan, item / heads), first + static_cast<int>(item % heads),
-                                    buffers.ranks + int64_t{thread} * job.num_blocks);
-            },
-            [&, first, heads](int64_t item, int thread) {
-              int32_t* claimed = buffers.tiles_claimed + (first + item % heads) * job.num_blocks;
-              int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
-              visit_blocks(job.plan, tile_at(job.plan, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
-            });
-        pipeline.add(query_chunks * heads * heads_per_group, tiles,
-                     [&, first](int64_t item, int) { for_queries(kernels.finish_queries, first, item); });
-      });
+  add_phases(pipeline, buffers, kernels, abreast);
   pipeline.run(num_threads);
-  sink_grads(job, num_threads);
+  sink_grads(buffers.job, num_threads);
 }
 
 }  // namespace

@@ -19,6 +19,24 @@ struct Bfloat16Units {
                                            21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, packed));
   }
+  // Two neighbouring rows of `count` bfloat16 as units along the rows. Either may be null: zeros.
+  static void interleave(float* out, const void* even, const void* odd, int64_t count) {
+    const auto load = [](const void* row, int64_t i) {
+      if (row == nullptr) return _mm512_setzero_si512();
+      const __m256i* bits = reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(row) + i);
+      return _mm512_cvtepu16_epi32(_mm256_loadu_si256(bits));
+    };
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+      _mm512_storeu_si512(out + i, _mm512_or_si512(load(even, i), _mm512_slli_epi32(load(odd, i), 16)));
+    }
+    const uint16_t* a = static_cast<const uint16_t*>(even);
+    const uint16_t* b = static_cast<const uint16_t*>(odd);
+    for (; i < count; ++i) {
+      const uint32_t unit = (a != nullptr ? a[i] : 0u) | (b != nullptr ? static_cast<uint32_t>(b[i]) << 16 : 0u);
+      __builtin_memcpy(out + i, &unit, 4);
+    }
+  }
   // Sixteen bfloat16, hence eight units along the lanes.
   static MAGI_INLINE void store_row(float* p, Float x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(x));
@@ -60,9 +78,16 @@ inline void write_row(void* base, int32_t dtype, int64_t index, const float* in,
   }
 }
 
-// Fetches a row into the second-level cache.
-inline void prefetch_row(const float* row, int64_t floats) {
-  for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
+// Fetches rows into the second-level cache.
+inline void prefetch_rows(const float* first, int64_t stride, int64_t floats, int64_t count) {
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(first + row * stride + i, 0, 2);
+  }
+}
+
+inline void prefetch_elements(const void* first, int32_t dtype, int64_t stride, int64_t elements, int64_t count) {
+  const int64_t pack = dtype == MAGI_FLOAT32 ? 1 : 2;
+  prefetch_rows(static_cast<const float*>(first), stride / pack, elements / pack, count);
 }
 
 // One row as units along head_dim. bfloat16 pairs are the row's own bytes.
@@ -72,16 +97,6 @@ inline void read_units(float* out, const void* in, int32_t dtype, int64_t count)
     __builtin_memcpy(out, in, static_cast<size_t>(count) * 2);
   } else {
     read_row(out, in, dtype, count);
-  }
-}
-
-// Two neighbouring rows of bfloat16 as units along the rows. Either may be null: zeros.
-inline void interleave_rows(float* out, const void* even, const void* odd, int64_t count) {
-  const uint16_t* a = static_cast<const uint16_t*>(even);
-  const uint16_t* b = static_cast<const uint16_t*>(odd);
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t unit = (a ? a[i] : 0u) | (b ? static_cast<uint32_t>(b[i]) << 16 : 0u);
-    __builtin_memcpy(out + i, &unit, 4);
   }
 }
 
@@ -96,47 +111,5 @@ inline void transpose(float* out, int64_t out_stride, const float* in, int64_t i
   }
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; ++c) out[c * out_stride + r] = in[r * in_stride + c];
-  }
-}
-
-// acc[y][x] += sum over t of b(t, y) * a[t][x], x in vectors. b(t, y) is b[y * ldb + t] where its rows run along t (kBAlongT),
-// else b[t * ldb + y]. kStepRows rows at a time keep their accumulators in registers.
-template <typename Units, int kRows, int kVectors, bool kBAlongT>
-MAGI_INLINE void accumulate(Float (&acc)[kRows][kVectors], const float* a, int64_t lda, const float* b, int64_t ldb,
-                            int64_t count) {
-#pragma GCC unroll 2
-  for (int y0 = 0; y0 < kRows; y0 += kStepRows) {
-    Float sum[kStepRows][kVectors];
-#pragma GCC unroll 8
-    for (int y = 0; y < kStepRows; ++y) {
-#pragma GCC unroll 8
-      for (int x = 0; x < kVectors; ++x) sum[y][x] = acc[y0 + y][x];
-    }
-    const float* b0 = kBAlongT ? b + y0 * ldb : b + y0;
-    for (int64_t t = 0; t < count; ++t) {
-      Float av[kVectors];
-#pragma GCC unroll 8
-      for (int x = 0; x < kVectors; ++x) av[x] = Simd::load(a + t * lda + x * Simd::kLanes);
-#pragma GCC unroll 8
-      for (int y = 0; y < kStepRows; ++y) {
-        const Float bv = Simd::broadcast(kBAlongT ? b0[y * ldb + t] : b0[t * ldb + y]);
-#pragma GCC unroll 8
-        for (int x = 0; x < kVectors; ++x) sum[y][x] = Units::dot(sum[y][x], av[x], bv);
-      }
-    }
-#pragma GCC unroll 8
-    for (int y = 0; y < kStepRows; ++y) {
-#pragma GCC unroll 8
-      for (int x = 0; x < kVectors; ++x) acc[y0 + y][x] = sum[y][x];
-    }
-  }
-}
-
-template <int kRows, int kVectors>
-MAGI_INLINE void clear(Float (&acc)[kRows][kVectors]) {
-#pragma GCC unroll 8
-  for (int y = 0; y < kRows; ++y) {
-#pragma GCC unroll 8
-    for (int x = 0; x < kVectors; ++x) acc[y][x] = Simd::zero();
   }
 }

@@ -13,39 +13,40 @@ struct ForwardGroup {
 
 struct ForwardScratch {
   float* rows;    // [kGroup, head_dim]
+  float* k;       // one block of keys and one of values, where every tile copies its own
+  float* v;
   float* scores;  // [kTileCols, kGroup]
-  float* probs;   // [kTileCols / pack, kGroup] units
+  float* probs;   // [kTileCols / pack, kGroup] units; in the place of the scores where a unit is one of them
   int32_t* mask;
   ForwardGroup groups[kForwardRows / kGroup];
 };
 
 inline int64_t mask_ints(int max_run_bands) { return 2 * larger(1, max_run_bands) * kGroup; }
 
-inline int64_t forward_scratch_floats(const ForwardJob& job, int max_run_bands) {
-  const int64_t dim = job.args.head_dim;
-  const int64_t group = 2 * dim * kGroup + 2 * kGroup;
-  return kGroup * dim + 2 * kTileCols * kGroup + (kForwardRows / kGroup) * group + mask_ints(max_run_bands) * (kForwardRows / kGroup);
-}
-
-inline ForwardScratch forward_scratch(const ForwardJob& job, float* memory, int max_run_bands) {
+template <typename Units>
+inline ForwardScratch forward_scratch(const ForwardJob& job, Arena& arena) {
   const int64_t dim = job.args.head_dim;
   ForwardScratch s;
-  const auto take = [&](int64_t floats) {
-    float* at = memory;
-    memory += floats;
-    return at;
-  };
-  s.scores = take(kTileCols * kGroup);
-  s.probs = take(kTileCols * kGroup);
+  s.scores = arena.take(kTileCols * kGroup);
+  s.probs = Units::kPack == 1 ? s.scores : arena.take(kTileCols * kGroup);
   for (ForwardGroup& group : s.groups) {
-    group.q = take(dim * kGroup);
-    group.out = take(dim * kGroup);
-    group.max = take(kGroup);
-    group.sum = take(kGroup);
+    group.q = arena.take(dim * kGroup);
+    group.out = arena.take(dim * kGroup);
+    group.max = arena.take(kGroup);
+    group.sum = arena.take(kGroup);
   }
-  s.rows = take(kGroup * dim);
-  s.mask = reinterpret_cast<int32_t*>(take(mask_ints(max_run_bands) * (kForwardRows / kGroup)));
+  s.rows = arena.take(kGroup * dim);
+  s.k = job.k.place != Place::kPacked ? arena.take(floats_of<Units>(dim, kTileCols)) : nullptr;
+  s.v = job.v.place != Place::kPacked ? arena.take(floats_of<Units>(dim, kTileCols)) : nullptr;
+  s.mask = reinterpret_cast<int32_t*>(arena.take(mask_ints(job.max_run_bands) * (kForwardRows / kGroup)));
   return s;
+}
+
+template <typename Units>
+inline int64_t forward_scratch_floats(const ForwardJob& job) {
+  Arena arena;
+  forward_scratch<Units>(job, arena);
+  return arena.used;
 }
 
 template <typename Units>
@@ -78,7 +79,7 @@ inline void mask_segment(const GroupMask& mask, const Logits& logits, int64_t bl
   for (int64_t y = segment.begin; y < segment.end; ++y) {
     float* row = scores + y * kGroup + lane0;
     const bool is_full = mask.is_full(block + floor_to(y, kPanel));
-    Mask visible[kVectors];
+    Mask visible[kVectors] = {};
     if (!is_full) column_mask<kVectors>(mask, segment.x0, block + y, visible);
     for (int x = 0; x < kVectors; ++x) {
       Float s = Simd::load(row + x * Simd::kLanes);
@@ -137,29 +138,13 @@ inline void rescale(ForwardGroup& group, const float* old_max, float* base, int6
   }
 }
 
-// Asks for a block's rows ahead of their use where they lie scattered over the tensors: no hardware prefetcher follows a row
-// from page to page.
-template <typename Units>
-inline void prefetch_block(const ForwardJob& job, const float* k, const float* v, int64_t block) {
-  const int64_t end = smaller(block + kTileCols, job.args.total_k);
-  if (!job.k_is_packed) {
-    for (int64_t row = block; row < end; ++row) prefetch_row(k + row * job.k_row, job.dim_units);
-  }
-  if (!job.v_is_packed) {
-    for (int64_t row = block; row < end; ++row) prefetch_row(v + row * job.v_row, job.args.head_dim);
-  }
-}
-
 // One block of at most kTileCols keys, [block, block + kTileCols), for one group.
 template <typename Units, bool kSoftcap>
 inline void forward_block(const ForwardJob& job, ForwardGroup& group, const GroupMask& mask, const Logits& logits,
-                          const float* k, const float* v, int64_t block, const ForwardScratch& scratch) {
+                          const Block& k, const Block& v, int64_t block, const ForwardScratch& scratch) {
   const Segments segments = segments_of(mask, block);
   if (segments.count == 0) return;
   const int64_t dim = job.args.head_dim;
-  // A tensor ends with its last row, a packed copy is padded.
-  const int64_t keys = job.k_is_packed ? job.key_rows : job.args.total_k;
-  const int64_t values_end = job.v_is_packed ? job.key_rows : job.args.total_k;
   float old_max[kGroup], base[kGroup];
   for (int i = 0; i < kGroup; ++i) old_max[i] = group.max[i];
   for (int i = 0; i < segments.count; ++i) {
@@ -168,8 +153,8 @@ inline void forward_block(const ForwardJob& job, ForwardGroup& group, const Grou
       constexpr int kVectors = decltype(vectors)::value;
       const int lane0 = segment.x0 * Simd::kLanes;
       dot_products<Units, kVectors>(scratch.scores + segment.begin * kGroup + lane0, group.q + lane0,
-                                    k + (block + segment.begin) * job.k_row, job.k_row, job.dim_units,
-                                    smaller(segment.end, keys - block) - segment.begin);
+                                    k.data + segment.begin * k.row, k.row, job.dim_units,
+                                    segment.end - segment.begin);
       mask_segment<kSoftcap, kVectors>(mask, logits, block, segment, scratch.scores, group.max);
     });
   }
@@ -178,12 +163,12 @@ inline void forward_block(const ForwardJob& job, ForwardGroup& group, const Grou
     const Segment& segment = segments.items[i];
     const int lane0 = segment.x0 * Simd::kLanes;
     const float* probs = scratch.probs + segment.begin / Units::kPack * kGroup + lane0;
-    const float* values = v + (block + segment.begin) / Units::kPack * job.v_row;
-    const int64_t count = (smaller(segment.end, values_end - block) - segment.begin) / Units::kPack;
+    const float* values = v.data + segment.begin / Units::kPack * v.row;
+    const int64_t count = (segment.end - segment.begin) / Units::kPack;
     with_vectors(segment.vectors, [&](auto vectors) {
       constexpr int kVectors = decltype(vectors)::value;
       exponentiate_segment<Units, kVectors>(segment, scratch.scores, scratch.probs, base, group.sum);
-      add_products<Units, kVectors>(group.out + lane0, probs, values, job.v_row, dim, count);
+      add_products<Units, kVectors>(group.out + lane0, probs, values, v.row, dim, count);
     });
   }
 }
@@ -252,93 +237,59 @@ inline float largest_logit(const ForwardGroup& group, int64_t count) {
 }
 
 template <typename Units, bool kSoftcap>
-inline void forward_tile_of(const ForwardJob& job, float* memory, int max_run_bands, int tile, int head) {
-  const MagiFfaForwardArgs& args = job.args;
-  ForwardScratch scratch = forward_scratch(job, memory, max_run_bands);
-  const Logits logits = Logits::of(args.softmax_scale, args.softcap);
-  const int kv_head = head / (args.num_heads_q / args.num_heads_kv);
-  const float* k = job.k + kv_head * job.k_head;
-  const float* v = job.v + kv_head * job.v_head;
-  const int64_t row0 = static_cast<int64_t>(tile) * kForwardRows;
-  const int num_groups = static_cast<int>(smaller(kForwardRows / kGroup, (args.total_q - row0 + kGroup - 1) / kGroup));
+inline void forward_run(const ForwardJob& job, ForwardScratch& scratch, int num_groups, int64_t row0, int kv_head,
+                        const Run& run) {
+  const int64_t dim = job.args.head_dim;
+  const int64_t slot = job.slots.of_kv(kv_head);
+  const Logits logits = Logits::of(job.args.softmax_scale, job.args.softcap);
+  GroupMask masks[kForwardRows / kGroup];
+  int64_t hull_begin = run.end, hull_end = run.begin;
+  for (int g = 0; g < num_groups; ++g) {
+    masks[g] = make_group_mask(job.plan, run, row0 + g * kGroup, scratch.mask + g * mask_ints(job.max_run_bands));
+    hull_begin = smaller(hull_begin, masks[g].begin);
+    hull_end = larger(hull_end, masks[g].end);
+  }
+  // Groups take turns at each block, so that its keys and values are fetched from afar once.
+  for (int64_t first = run.begin; first < hull_end; first += kTileCols) {
+    const int64_t begin = floor_to(larger(hull_begin - first, 0), kPanel);
+    const int64_t end = floor_to(smaller(hull_end - first, kTileCols) + kPanel - 1, kPanel);
+    if (begin >= end) continue;
+    if (first + kTileCols < hull_end) {
+      prefetch_operand(job.k, kv_head, dim, first + kTileCols);
+      prefetch_operand(job.v, kv_head, dim, first + kTileCols);
+    }
+    const Block k = block_of<Units>(job.k, slot, kv_head, dim, first, begin, end, scratch.k);
+    const Block v = block_of<Units>(job.v, slot, kv_head, dim, first, begin, end, scratch.v);
+    for (int g = 0; g < num_groups; ++g) {
+      forward_block<Units, kSoftcap>(job, scratch.groups[g], masks[g], logits, k, v, first, scratch);
+    }
+  }
+}
 
+template <typename Units>
+inline void forward_tile(const ForwardJob& job, float* memory, int tile, int head) {
+  const MagiFfaForwardArgs& args = job.args;
+  Arena arena{memory};
+  ForwardScratch scratch = forward_scratch<Units>(job, arena);
+  const int64_t row0 = static_cast<int64_t>(tile) * kForwardRows;
+  const int64_t rows = smaller(kForwardRows, args.total_q - row0);
+  const int num_groups = static_cast<int>((rows + kGroup - 1) / kGroup);
+
+  const int64_t first = (row0 * args.num_heads_q + head) * args.head_dim;
+  const int64_t stride = int64_t{args.num_heads_q} * args.head_dim;
+  prefetch_elements(element_at(args.q, args.dtype, first), args.dtype, stride, args.head_dim, rows);
+  prefetch_elements(element_at(args.out, args.out_dtype, first), args.out_dtype, stride, args.head_dim, rows);
   for (int g = 0; g < num_groups; ++g) load_queries<Units>(job, row0 + g * kGroup, head, scratch.groups[g], scratch.rows);
   for_each_run(job.plan, tile, [&](const Run& run) {
-    GroupMask masks[kForwardRows / kGroup];
-    for (int g = 0; g < num_groups; ++g) {
-      masks[g] = make_group_mask(job.plan, run, row0 + g * kGroup, scratch.mask + g * mask_ints(max_run_bands));
-    }
-    // Groups take turns at each block, so that its keys and values are fetched from afar once.
-    for (int64_t block = run.begin; block < run.end; block += kTileCols) {
-      if (block + kTileCols < run.end) prefetch_block<Units>(job, k, v, block + kTileCols);
-      for (int g = 0; g < num_groups; ++g) {
-        forward_block<Units, kSoftcap>(job, scratch.groups[g], masks[g], logits, k, v, block, scratch);
-      }
-    }
+    const auto compute = args.softcap == 0.0f ? forward_run<Units, false> : forward_run<Units, true>;
+    compute(job, scratch, num_groups, row0, head / job.slots.heads_per_group, run);
   });
   float tile_max = -kInfinity;
   for (int g = 0; g < num_groups; ++g) {
-    const int64_t first = row0 + g * kGroup;
-    store_group(job, first, head, scratch.groups[g], scratch.rows);
-    const float group_max = largest_logit(scratch.groups[g], smaller(kGroup, args.total_q - first));
+    const int64_t group_row = row0 + g * kGroup;
+    store_group(job, group_row, head, scratch.groups[g], scratch.rows);
+    const float group_max = largest_logit(scratch.groups[g], smaller(kGroup, args.total_q - group_row));
     tile_max = group_max <= tile_max ? tile_max : group_max;
   }
   if (job.tile_max != nullptr) job.tile_max[static_cast<int64_t>(head) * job.plan.num_tiles + tile] = tile_max;
-}
-
-template <typename Units>
-inline void forward_tile(const ForwardJob& job, float* scratch, int max_run_bands, int tile, int head) {
-  if (job.args.softcap == 0.0f) {
-    forward_tile_of<Units, false>(job, scratch, max_run_bands, tile, head);
-  } else {
-    forward_tile_of<Units, true>(job, scratch, max_run_bands, tile, head);
-  }
-}
-
-// Rows [begin, end) of a [total, heads, head_dim] tensor as units along head_dim, zeros beyond the tensor. out: row `begin`.
-template <typename Units>
-inline void pack_rows(float* out, const void* in, int32_t dtype, int64_t total, int heads, int head, int64_t dim,
-                      int64_t begin, int64_t end) {
-  const int64_t dim_units = dim / Units::kPack;
-  for (int64_t row = begin; row < end; ++row) {
-    float* at = out + (row - begin) * dim_units;
-    if (row < total) {
-      read_units<Units>(at, element_at(in, dtype, (row * heads + head) * dim), dtype, dim);
-    } else {
-      for (int64_t i = 0; i < dim_units; ++i) at[i] = 0.0f;
-    }
-  }
-}
-
-// The same rows as units along the rows, ld elements apart; begin is a multiple of the pack.
-template <typename Units>
-inline void pack_pairs(float* out, int64_t ld, const void* in, int32_t dtype, int64_t total, int heads, int head,
-                       int64_t dim, int64_t begin, int64_t end) {
-  const auto row_at = [&](int64_t row) { return row < total ? element_at(in, dtype, (row * heads + head) * dim) : nullptr; };
-  for (int64_t row = begin; row < end; row += Units::kPack) {
-    float* at = out + (row - begin) / Units::kPack * ld;
-    int64_t filled = 0;
-    if constexpr (Units::kPack == 2) {
-      interleave_rows(at, row_at(row), row_at(row + 1), dim);
-      filled = dim;
-    } else if (row < total) {
-      read_row(at, row_at(row), dtype, dim);
-      filled = dim;
-    }
-    for (int64_t i = filled; i < ld; ++i) at[i] = 0.0f;
-  }
-}
-
-template <typename Units>
-inline void pack_forward(const ForwardJob& job, int head, int64_t begin, int64_t end) {
-  const MagiFfaForwardArgs& args = job.args;
-  const int64_t dim = args.head_dim;
-  if (job.k_is_packed) {
-    float* k = const_cast<float*>(job.k) + head * job.k_head + begin * job.k_row;
-    pack_rows<Units>(k, args.k, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
-  }
-  if (job.v_is_packed) {
-    float* v = const_cast<float*>(job.v) + head * job.v_head + begin / Units::kPack * job.v_row;
-    pack_pairs<Units>(v, dim, args.v, args.dtype, args.total_k, args.num_heads_kv, head, dim, begin, end);
-  }
 }

@@ -18,48 +18,71 @@ constexpr int kPanel = 8;
 // the operands of a tile must fit the second-level cache, and backward has more of them.
 constexpr int kForwardRows = 192;
 constexpr int kBackwardRows = 96;
-constexpr int kTileCols = 64;
+constexpr int kTileCols = 128;
 constexpr int kMaxHeadDim = 256;
+
+// How the kernels get at the rows of a tensor that a tile streams past.
+enum class Place {
+  kPacked,   // copied for all tiles, one head after another: many tiles share a row
+  kInPlace,  // read where it is: few tiles share a row, and its dtype is the units'
+  kLocal,    // copied by every tile for itself: few tiles share a row, but its dtype or order must change
+};
+
+struct Operand {
+  const void* tensor;  // [total, heads, head_dim]
+  int64_t total;
+  int32_t heads;
+  int32_t dtype;
+  bool along_rows;     // units go along the rows (rows of head_dim units), else along head_dim (rows of dim_units)
+  Place place;
+  float* packed;       // [slots, slot_floats]
+  int64_t slot_floats;
+};
+
+// With packed operands, key/value heads are worked on in batches, and a few batches are under way at once: their copies live in
+// that many slots, which heads use in turn.
+struct Slots {
+  int32_t kv;               // slots for key/value heads
+  int32_t heads_per_group;  // query heads of one key/value head
+
+  int64_t of_kv(int kv_head) const { return kv_head % kv; }
+  int64_t of_query(int head) const {
+    return int64_t{head / heads_per_group % kv} * heads_per_group + head % heads_per_group;
+  }
+};
 
 struct ForwardJob {
   MagiFfaForwardArgs args;
   MagiFfaPlan plan;
-  int64_t key_rows;      // total_k rounded up to kTileCols
+  Slots slots;
   int32_t dim_units;     // units of one row of head_dim elements
-  // Keys, units along head_dim, and values, units along keys. Each is either packed, one head after another with zeros up
-  // to key_rows, or the tensor itself, when its dtype needs no change and too few tiles share a key to pay for a copy.
-  const float* k;
-  const float* v;
-  int64_t k_head;        // distance between heads
-  int64_t v_head;
-  int64_t k_row;         // distance between rows of units
-  int64_t v_row;
-  bool k_is_packed;
-  bool v_is_packed;
+  int32_t max_run_bands; // the largest number of bands of any run
+  Operand k;             // units along head_dim
+  Operand v;             // units along rows
   float* tile_max;       // [num_heads_q, num_tiles], or null
 };
 
 struct BackwardJob {
   MagiFfaBackwardArgs args;
   MagiFfaPlan plan;
+  Slots slots;
   int64_t query_rows;    // total_q rounded up to kTileCols
-  int64_t key_rows;      // total_k rounded up to kBackwardRows
   int32_t dim_units;
   int32_t dim_padded;    // head_dim rounded up to whole vectors
   int32_t num_blocks;    // blocks of kTileCols queries
-  float* q;              // [num_heads_q, query_rows, dim_units], units along head_dim
-  float* q_pairs;        // [num_heads_q, query_rows / pack, head_dim], units along queries (q itself where pack is 1)
-  float* grad_out;       // like q
-  float* grad_out_pairs; // like q_pairs
-  float* k_transposed;   // [num_heads_kv, key_rows / group, dim_units, group]
-  float* v_transposed;
-  float* k_pairs;        // [num_heads_kv, key_rows / pack, dim_padded], units along keys
+  int32_t max_run_bands;
+  Operand q;             // units along head_dim
+  Operand grad_out;
+  Operand q_pairs;       // units along rows; the same as q where a unit is one element
+  Operand grad_out_pairs;
   float* lse2;           // [num_heads_q, query_rows], base 2; +infinity for rows without keys and rows of padding
   float* delta;          // [num_heads_q, query_rows], sum over head_dim of out * grad_out
-  float* grad_q;         // [num_heads_q, query_rows, dim_padded], float32, not yet scaled
+  float* grad_q;         // [query slots, query_rows, dim_padded], float32, not yet scaled
   // Blocks of grad_q are added to in the plan's tile order, so that sums do not depend on threads: the tile whose rank
-  // for a block equals the number of tiles that are done with it comes next.
-  int32_t* blocks_done;  // [num_heads_q, num_blocks], accessed atomically
+  // for a block equals the number of tiles that are done with it comes next. The first one clears the block, the last one
+  // writes it out.
+  int32_t* blocks_done;   // [num_heads_q, num_blocks], accessed atomically
+  int32_t* block_visits;  // [num_blocks], the number of tiles that visit a block
 };
 
 // The columns of a dense plan's tile: the hull of what its rows see, begun on the column grid. False: nothing.
@@ -82,19 +105,15 @@ static inline bool dense_hull(const MagiFfaPlan& plan, int tile, int64_t* begin,
 struct Kernels {
   int group;  // rows worked on together: kGroupVectors * lanes
   int pack;   // elements in a unit
-  int64_t (*forward_scratch_floats)(const ForwardJob&, int max_run_bands);
-  int64_t (*backward_scratch_floats)(const BackwardJob&, int max_run_bands);
-  // Rows [begin, end) of one key/value head into what is packed of k and v (whole units: begin is even).
-  void (*pack_forward)(const ForwardJob&, int head, int64_t begin, int64_t end);
-  void (*forward_tile)(const ForwardJob&, float* scratch, int max_run_bands, int tile, int head);
-  // Rows [begin, end) of one query head: q, grad_out, lse2, delta; and zeros into grad_q.
-  void (*pack_queries)(const BackwardJob&, int head, int64_t begin, int64_t end);
-  // Rows [begin, end) of one key/value head, whole groups.
-  void (*pack_keys)(const BackwardJob&, int head, int64_t begin, int64_t end);
+  int64_t (*forward_scratch_floats)(const ForwardJob&);
+  int64_t (*backward_scratch_floats)(const BackwardJob&);
+  // Rows [begin, end) of one head into a slot; begin is a multiple of pack.
+  void (*pack_operand)(const Operand&, int64_t slot, int head, int64_t head_dim, int64_t begin, int64_t end);
+  void (*forward_tile)(const ForwardJob&, float* scratch, int tile, int head);
+  // lse2 and delta of queries [begin, end), all heads; zeros into grad_q where no tile visits.
+  void (*prepare_queries)(const BackwardJob&, int64_t begin, int64_t end);
   // One tile of keys of one key/value head. ranks [num_blocks]: this tile's turn at each block of queries it visits.
-  void (*backward_tile)(const BackwardJob&, float* scratch, int max_run_bands, int tile, int head, const int32_t* ranks);
-  // Rows [begin, end) of one query head from grad_q to args.grad_q.
-  void (*finish_queries)(const BackwardJob&, int head, int64_t begin, int64_t end);
+  void (*backward_tile)(const BackwardJob&, float* scratch, int tile, int head, const int32_t* ranks);
 };
 
 // Null where the library was built without the instruction set.

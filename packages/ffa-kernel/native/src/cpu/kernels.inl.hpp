@@ -30,8 +30,6 @@ using Mask = Simd::Mask;
 constexpr int kGroup = kGroupVectors * Simd::kLanes;
 static_assert(kForwardRows % kGroup == 0 && kBackwardRows % kGroup == 0, "tiles are cut into whole groups");
 
-// Panel rows whose accumulators fit the registers: 24 of 32 with AVX-512, 12 of 16 elsewhere.
-constexpr int kStepRows = Simd::kLanes == 16 ? 8 : 4;
 // Where 2^x becomes zero: scalef underflows, the integer exponent of the others reaches its end at -127.
 constexpr float kExp2Lowest = Simd::kLanes == 16 ? -160.0f : -127.0f;
 
@@ -51,10 +49,23 @@ inline int64_t floor_to(int64_t x, int64_t step) { return x - x % step; }
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// Hands out pieces of a thread's scratch memory one after another; without memory it only adds them up.
+struct Arena {
+  float* base = nullptr;
+  int64_t used = 0;
+
+  float* take(int64_t floats) {
+    float* at = base == nullptr ? nullptr : base + used;
+    used += floats;
+    return at;
+  }
+};
+
 #include "math.inl.hpp"
 #include "elements.inl.hpp"
+#include "products.inl.hpp"
 #include "mask.inl.hpp"
-#include "scores.inl.hpp"
+#include "operands.inl.hpp"
 #include "forward.inl.hpp"
 #include "backward.inl.hpp"
 
@@ -63,14 +74,12 @@ const Kernels* kernels_of() {
   static constexpr Kernels kernels = {
       kGroup,
       Units::kPack,
-      forward_scratch_floats,
-      backward_scratch_floats,
-      pack_forward<Units>,
+      forward_scratch_floats<Units>,
+      backward_scratch_floats<Units>,
+      pack_operand<Units>,
       forward_tile<Units>,
-      pack_queries<Units>,
-      pack_keys<Units>,
+      prepare_queries<Units>,
       backward_tile<Units>,
-      finish_queries<Units>,
   };
   return &kernels;
 }

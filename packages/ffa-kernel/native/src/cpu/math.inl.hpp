@@ -40,3 +40,14 @@ MAGI_INLINE Float tanh(Float x) {
   const Float signed_large = Simd::select(Simd::less(x, Simd::zero()), Simd::sub(Simd::zero(), large), large);
   return Simd::select(Simd::less(t, Simd::broadcast(0.4f)), small, signed_large);
 }
+
+// How raw dot products become logits in base 2: x * scale, or cap * tanh(x * inner).
+struct Logits {
+  float scale;  // softmax_scale * log2(e); with softcap: softcap * log2(e)
+  float inner;  // softmax_scale / softcap
+
+  static Logits of(float softmax_scale, float softcap) {
+    if (softcap == 0.0f) return {softmax_scale * kLog2E, 0.0f};
+    return {softcap * kLog2E, softmax_scale / softcap};
+  }
+};
