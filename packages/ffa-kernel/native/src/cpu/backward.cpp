@@ -99,7 +99,7 @@ void clear_counters(const Buffers& buffers) {
 
 // Adds the phases: queries are prepared; then, one batch of `abreast` key/value heads after another, operands are packed, where
 // that is worth it, and the tiles run.
-void add_phases(Pipeline& pipeline, const Buffers& buffers, const Kernels& kernels, int abreast) {
+void add_phases(Pipeline& pipeline, const Buffers& buffers, const Kernels& kernels, int abreast, TileOrder order) {
   const BackwardJob& job = buffers.job;
   const MagiFfaBackwardArgs& args = job.args;
   const int heads_per_group = job.slots.heads_per_group;
@@ -130,14 +130,15 @@ void add_phases(Pipeline& pipeline, const Buffers& buffers, const Kernels& kerne
       [&](int batch) {
         const int first = batch * abreast;
         const int heads = heads_of(batch);
-        const auto run = [&, first, heads](int64_t item, int thread) {
-          kernels.backward_tile(job, buffers.scratch + thread * buffers.scratch_floats, tile_at(job.plan, item / heads),
-                                first + static_cast<int>(item % heads), buffers.ranks + int64_t{thread} * job.num_blocks);
+        const auto run = [&, first, heads, order](int64_t item, int thread) {
+          kernels.backward_tile(job, buffers.scratch + thread * buffers.scratch_floats,
+                                tile_at(job.plan, order, item / heads), first + static_cast<int>(item % heads),
+                                buffers.ranks + int64_t{thread} * job.num_blocks);
         };
-        const auto on_claim = [&, first, heads](int64_t item, int thread) {
+        const auto on_claim = [&, first, heads, order](int64_t item, int thread) {
           int32_t* claimed = buffers.tiles_claimed + (first + item % heads) * job.num_blocks;
           int32_t* ranks = buffers.ranks + int64_t{thread} * job.num_blocks;
-          visit_blocks(job.plan, tile_at(job.plan, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
+          visit_blocks(job.plan, tile_at(job.plan, order, item / heads), [&](int64_t block) { ranks[block] = claimed[block]++; });
         };
         done[static_cast<size_t>(batch)] =
             pipeline.add(int64_t{job.plan.num_tiles} * heads, packed[static_cast<size_t>(batch)], run, on_claim);
@@ -181,7 +182,9 @@ void backward(const MagiFfaBackwardArgs& args) {
   const Buffers buffers = carve(places, job, kernels, num_threads);
   clear_counters(buffers);
   Pipeline pipeline;
-  add_phases(pipeline, buffers, kernels, abreast);
+  const TileOrder order =
+      packs ? TileOrder::kMostWorkFirst : order_by_rows(int64_t{args.num_heads_kv} * job.plan.num_tiles);
+  add_phases(pipeline, buffers, kernels, abreast, order);
   pipeline.run(num_threads);
   sink_grads(buffers.job, num_threads);
 }

@@ -90,6 +90,16 @@ inline void prefetch_elements(const void* first, int32_t dtype, int64_t stride, 
   prefetch_rows(static_cast<const float*>(first), stride / pack, elements / pack, count);
 }
 
+// A float32 row that nobody reads soon, written without fetching its lines first. False where that is not possible.
+inline bool stream_row(float* out, const float* in, float scale, int64_t count) {
+  constexpr int64_t kAlignment = 4 * Simd::kLanes;
+  if (!Simd::kCanStream || reinterpret_cast<uintptr_t>(out) % kAlignment != 0 || count % Simd::kLanes != 0) return false;
+  for (int64_t i = 0; i < count; i += Simd::kLanes) {
+    Simd::stream(out + i, Simd::mul(Simd::load(in + i), Simd::broadcast(scale)));
+  }
+  return true;
+}
+
 // One row as units along head_dim. bfloat16 pairs are the row's own bytes.
 template <typename Units>
 inline void read_units(float* out, const void* in, int32_t dtype, int64_t count) {

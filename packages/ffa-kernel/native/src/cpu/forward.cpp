@@ -47,8 +47,9 @@ void reduce_max_logits(const ForwardJob& job) {
 // Tiles of all heads of a run of rows, then of the next: what lies side by side in the tensors is used together.
 void add_tiles_by_rows(Pipeline& pipeline, const ForwardJob& job, const Kernels& kernels, const Buffers& buffers) {
   const int64_t heads = job.args.num_heads_q;
-  pipeline.add(heads * job.plan.num_tiles, Pipeline::kNone, [&, heads](int64_t item, int thread) {
-    kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats, tile_at(job.plan, item / heads),
+  const TileOrder order = order_by_rows(heads * job.plan.num_tiles);
+  pipeline.add(heads * job.plan.num_tiles, Pipeline::kNone, [&, heads, order](int64_t item, int thread) {
+    kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats, tile_at(job.plan, order, item / heads),
                          static_cast<int>(item % heads));
   });
 }
@@ -74,7 +75,7 @@ void add_tiles_by_heads(Pipeline& pipeline, const ForwardJob& job, const Kernels
       [&](int head) {
         const auto run = [&, head, heads_per_group](int64_t item, int thread) {
           kernels.forward_tile(job, buffers.scratch + thread * buffers.scratch_floats,
-                               tile_at(job.plan, item / heads_per_group),
+                               tile_at(job.plan, TileOrder::kMostWorkFirst, item / heads_per_group),
                                head * heads_per_group + static_cast<int>(item % heads_per_group));
         };
         done[static_cast<size_t>(head)] =
@@ -96,6 +97,8 @@ void forward(const MagiFfaForwardArgs& args) {
   job.k = make_operand(kernels, args.k, args.total_k, args.num_heads_kv, args.dtype, false, packs);
   job.v = make_operand(kernels, args.v, args.total_k, args.num_heads_kv, args.dtype, true, packs);
 
+  constexpr int64_t kMinBytesToStream = 8 << 20;
+  job.streams_out = args.out_dtype == MAGI_FLOAT32 && args.total_q * args.num_heads_q * args.head_dim * 4 >= kMinBytesToStream;
   const int num_threads = threads_for(args.num_threads, job.plan, visits, args.num_heads_q, args.head_dim);
   Carver sizes;
   carve(sizes, job, kernels, num_threads);

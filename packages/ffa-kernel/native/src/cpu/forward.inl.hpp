@@ -225,7 +225,8 @@ inline void store_group(const ForwardJob& job, int64_t row0, int head, ForwardGr
         result = {static_cast<float>(top + __builtin_log(old_part + new_part)), 1.0f};
       }
     }
-    write_row(args.out, args.out_dtype, index * dim, row, result.factor, dim);
+    const bool streams = job.streams_out && stream_row(static_cast<float*>(args.out) + index * dim, row, result.factor, dim);
+    if (!streams) write_row(args.out, args.out_dtype, index * dim, row, result.factor, dim);
     args.lse[index] = result.lse;
   }
 }
@@ -278,7 +279,9 @@ inline void forward_tile(const ForwardJob& job, float* memory, int tile, int hea
   const int64_t first = (row0 * args.num_heads_q + head) * args.head_dim;
   const int64_t stride = int64_t{args.num_heads_q} * args.head_dim;
   prefetch_elements(element_at(args.q, args.dtype, first), args.dtype, stride, args.head_dim, rows);
-  prefetch_elements(element_at(args.out, args.out_dtype, first), args.out_dtype, stride, args.head_dim, rows);
+  if (!job.streams_out) {
+    prefetch_elements(element_at(args.out, args.out_dtype, first), args.out_dtype, stride, args.head_dim, rows);
+  }
   for (int g = 0; g < num_groups; ++g) load_queries<Units>(job, row0 + g * kGroup, head, scratch.groups[g], scratch.rows);
   for_each_run(job.plan, tile, [&](const Run& run) {
     const auto compute = args.softcap == 0.0f ? forward_run<Units, false> : forward_run<Units, true>;
@@ -291,5 +294,6 @@ inline void forward_tile(const ForwardJob& job, float* memory, int tile, int hea
     const float group_max = largest_logit(scratch.groups[g], smaller(kGroup, args.total_q - group_row));
     tile_max = group_max <= tile_max ? tile_max : group_max;
   }
+  if (job.streams_out) Simd::publish();
   if (job.tile_max != nullptr) job.tile_max[static_cast<int64_t>(head) * job.plan.num_tiles + tile] = tile_max;
 }

@@ -60,6 +60,7 @@ struct ForwardJob {
   Operand k;             // units along head_dim
   Operand v;             // units along rows
   float* tile_max;       // [num_heads_q, num_tiles], or null
+  bool streams_out;      // out is float32 and too large to stay in the caches for whoever reads it
 };
 
 struct BackwardJob {

@@ -10,6 +10,10 @@ struct Simd {
   static Float broadcast(float x) { return _mm256_set1_ps(x); }
   static Float load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
+  // Past the caches, to an address that is a multiple of the vector's size; publish() makes it visible to other threads.
+  static constexpr bool kCanStream = true;
+  static void stream(float* p, Float x) { _mm256_stream_ps(p, x); }
+  static void publish() { _mm_sfence(); }
   static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }

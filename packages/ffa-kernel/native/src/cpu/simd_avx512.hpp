@@ -10,6 +10,10 @@ struct Simd {
   static Float broadcast(float x) { return _mm512_set1_ps(x); }
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
+  // Past the caches, to an address that is a multiple of the vector's size; publish() makes it visible to other threads.
+  static constexpr bool kCanStream = true;
+  static void stream(float* p, Float x) { _mm512_stream_ps(p, x); }
+  static void publish() { _mm_sfence(); }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }

@@ -22,6 +22,9 @@ struct Simd {
   static Float broadcast(float x) { return {{x, x, x, x}}; }
   static Float load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
   static void store(float* p, Float x) { MAGI_LANES(p[i] = x.v[i]); }
+  static constexpr bool kCanStream = false;
+  static void stream(float* p, Float x) { store(p, x); }
+  static void publish() {}
   static Float add(Float a, Float b) { MAGI_LANES(a.v[i] += b.v[i]); return a; }
   static Float sub(Float a, Float b) { MAGI_LANES(a.v[i] -= b.v[i]); return a; }
   static Float mul(Float a, Float b) { MAGI_LANES(a.v[i] *= b.v[i]); return a; }
