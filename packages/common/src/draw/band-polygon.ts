@@ -1,4 +1,6 @@
 import type { Band } from '../rectangle-slices.js'
+import type { PlotArea } from './mask-axes.js'
+import { roundPixels } from './svg-text.js'
 
 /** A point in tokens: `x` along the keys, `y` along the queries. */
 export type Point = readonly [x: number, y: number]
@@ -21,6 +23,15 @@ export function bandPolygon({ q0, q1, k0, k1, lo, hi }: Band): Point[] {
   const cutsLeft = lo > k0 - (q1 - 1)
   const right = cutsRight ? clip(corners, ([x, y]) => hi + 0.5 - (x - y)) : corners
   return cutsLeft ? clip(right, ([x, y]) => x - y - (lo - 0.5)) : right
+}
+
+/** The same as path data within a plot. */
+export function bandOutline(band: Band, { x, y, width, height, rows, cols }: PlotArea): string {
+  const points = bandPolygon(band).map(
+    ([k, q]) => `${roundPixels(x + (k * width) / cols)} ${roundPixels(y + (q * height) / rows)}`,
+  )
+  // Corners closer than a hundredth of a pixel are one.
+  return `M${points.filter((point, i) => i === 0 || point !== points[i - 1]).join('L')}z`
 }
 
 /** The part of a convex polygon where `distance`, a linear function, is not negative. */

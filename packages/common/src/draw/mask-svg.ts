@@ -2,8 +2,9 @@ import { bandArea } from '../area.js'
 import { coveredCells } from '../attn-mask/covered-cells.js'
 import { ATTN_MASK_TYPES, type AttnMaskType } from '../attn-mask-type.js'
 import { ArgumentError } from '../errors/index.js'
-import { formatCount, formatShare, formatTokens, tickPositions } from './axis.js'
-import { bandPolygon } from './band-polygon.js'
+import { formatCount, formatShare } from './axis.js'
+import { bandOutline } from './band-polygon.js'
+import { drawAxes, type PlotArea } from './mask-axes.js'
 import {
   type DrawableMask,
   type DrawMaskOptions,
@@ -11,7 +12,8 @@ import {
   type Shape,
   toMaskShapes,
 } from './mask-shapes.js'
-import { type DrawTheme, styleSheet } from './svg-theme.js'
+import { escapeXml, roundPixels, svgText } from './svg-text.js'
+import { type DrawTheme, requireTheme, styleSheet } from './svg-theme.js'
 
 export interface DrawMaskSvgOptions extends DrawMaskOptions {
   /** Length of the longer side of the mask, in pixels, 64 to 4096. Default 480. */
@@ -31,12 +33,7 @@ const MIN_WIDTH = 340
 /** Rows times slices looked at one by one to count the attended cells, where slices overlap. */
 const COUNT_WORK = 2 ** 22
 
-interface Layout extends MaskShapes {
-  /** Place and size of the plot, in pixels. */
-  readonly x: number
-  readonly y: number
-  readonly width: number
-  readonly height: number
+interface Layout extends MaskShapes, PlotArea {
   readonly isCellular: boolean
 }
 
@@ -60,9 +57,7 @@ export function draw_mask_svg(mask: DrawableMask, options: DrawMaskSvgOptions = 
       actual: size,
     })
   }
-  if (theme !== 'auto' && theme !== 'light' && theme !== 'dark') {
-    throw new ArgumentError({ argument: 'theme', expected: "'auto' | 'light' | 'dark'", actual: theme })
-  }
+  requireTheme(theme)
   const plot = layOut(shapes, size, title !== undefined)
   const summary = summarise(shapes)
   const legend = legendOf(plot)
@@ -78,8 +73,8 @@ export function draw_mask_svg(mask: DrawableMask, options: DrawMaskSvgOptions = 
     `<desc>${escapeXml(summary)}</desc>`,
     `<style>${styleSheet(theme, scope)}</style>`,
     `<rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="10"/>`,
-    ...(title === undefined ? [] : [text('title', 20, 30, title)]),
-    text('label', 20, plot.y - 54, summary),
+    ...(title === undefined ? [] : [svgText('title', 20, 30, title)]),
+    svgText('label', 20, plot.y - 54, summary),
     ...drawAxes(plot),
     ...(plot.isCellular ? drawCells(plot) : drawSlices(plot)),
     `<g transform="translate(20 ${legendY})">${legend.svg}</g>`,
@@ -118,56 +113,14 @@ function summarise({ rows, cols, shapes }: MaskShapes): string {
   return `${size} · ${formatCount(cells)} of ${formatCount(total)} cells attended (${share})`
 }
 
-function drawAxes(plot: Layout): string[] {
-  const { x, y, width, height, rows, cols, isCellular } = plot
-  const parts = [
-    text('label', x + width / 2, y - 30, 'keys (k) →', 'text-anchor="middle"'),
-    text(
-      'label',
-      0,
-      0,
-      '← queries (q)',
-      `text-anchor="middle" transform="translate(24 ${round(y + height / 2)}) rotate(-90)"`,
-    ),
-  ]
-  if (!isCellular)
-    parts.push(`<rect class="plot" x="${x}" y="${y}" width="${round(width)}" height="${round(height)}"/>`)
-  const shift = isCellular ? 0.5 : 0
-  const ticks = (length: number, pixels: number, spacing: number) =>
-    tickPositions(length, Math.max(1, Math.floor(pixels / spacing))).filter(
-      tick => !isCellular || tick < length,
-    )
-  let marks = ''
-  let grid = ''
-  for (const tick of ticks(cols, width, isCellular ? 20 : 52)) {
-    const at = round(x + ((tick + shift) * width) / cols)
-    parts.push(text('label', at, y - 10, formatTokens(tick), 'text-anchor="middle"'))
-    if (!isCellular) {
-      marks += `M${at} ${y - 5}V${y}`
-      grid += `M${at} ${y}V${round(y + height)}`
-    }
-  }
-  for (const tick of ticks(rows, height, isCellular ? 14 : 36)) {
-    const at = round(y + ((tick + shift) * height) / rows)
-    parts.push(text('label', x - 9, at + 4, formatTokens(tick), 'text-anchor="end"'))
-    if (!isCellular) {
-      marks += `M${x - 5} ${at}H${x}`
-      grid += `M${x} ${at}H${round(x + width)}`
-    }
-  }
-  if (grid !== '')
-    parts.push(`<path class="line grid" d="${grid}"/>`, `<path class="line axis" d="${marks}"/>`)
-  return parts
-}
-
 /** One path a mask type, a square for each cell; where slices overlap, the first one gives the colour. */
 function drawCells({ x, y, width, rows, cols, shapes }: Layout): string[] {
   const pixels = width / cols
   const gap = Math.min(3, pixels * 0.2)
-  const side = round(pixels - gap)
+  const side = roundPixels(pixels - gap)
   const paths = new Map<string, string>()
   const add = (kind: string, row: number, col: number) => {
-    const [left, top] = [round(x + col * pixels + gap / 2), round(y + row * pixels + gap / 2)]
+    const [left, top] = [roundPixels(x + col * pixels + gap / 2), roundPixels(y + row * pixels + gap / 2)]
     paths.set(kind, `${paths.get(kind) ?? ''}M${left} ${top}h${side}v${side}h${-side}z`)
   }
   for (let row = 0; row < rows; row++) {
@@ -184,14 +137,8 @@ function typeOfCell(shapes: readonly Shape[], row: number, col: number): AttnMas
 }
 
 function drawSlices(plot: Layout): string[] {
-  const { x, y, width, height, rows, cols, shapes } = plot
-  const outline = (shape: Shape) => {
-    const points = bandPolygon(shape.band).map(
-      ([k, q]) => `${round(x + (k * width) / cols)} ${round(y + (q * height) / rows)}`,
-    )
-    // Corners closer than a hundredth of a pixel are one.
-    return `M${points.filter((point, i) => i === 0 || point !== points[i - 1]).join('L')}z`
-  }
+  const { shapes } = plot
+  const outline = (shape: Shape) => bandOutline(shape.band, plot)
   if (!isOpaque(shapes, false)) {
     return shapes.map(
       shape =>
@@ -222,7 +169,7 @@ function legendOf({ rows, cols, shapes, isCellular }: Layout): { svg: string; wi
   let svg = ''
   for (const { kind, label } of entries) {
     svg += `<rect class="${kind}" x="${width}" y="-9" width="10" height="10" rx="2"/>`
-    svg += text('label', width + 16, 0, label)
+    svg += svgText('label', width + 16, 0, label)
     width += Math.round(16 + label.length * 6.2 + 18)
   }
   return { svg, width }
@@ -231,22 +178,4 @@ function legendOf({ rows, cols, shapes, isCellular }: Layout): { svg: string; wi
 /** Few slices of a large mask are translucent, so that overlaps show. */
 function isOpaque(shapes: readonly Shape[], isCellular: boolean): boolean {
   return isCellular || shapes.length > MAX_SLICE_ELEMENTS
-}
-
-function text(kind: string, x: number, y: number, content: string, attributes = ''): string {
-  const place = `x="${round(x)}" y="${round(y)}"${attributes && ` ${attributes}`}`
-  return `<text class="${kind}" ${place}>${escapeXml(content)}</text>`
-}
-
-/** Two decimals: a hundredth of a pixel. */
-function round(value: number): number {
-  return Math.round(value * 100) / 100
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-
-function escapeXml(content: string): string {
-  // XML 1.0 has no way to write control characters.
-  const printable = [...content].filter(character => character >= ' ').join('')
-  return printable.replace(/[&<>"]/g, character => ENTITIES[character]!)
 }

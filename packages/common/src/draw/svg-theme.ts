@@ -1,7 +1,14 @@
 import type { AttnMaskType } from '../attn-mask-type.js'
+import { ArgumentError } from '../errors/index.js'
 
 /** Whether a drawing follows the reader's colour scheme or is fixed. */
 export type DrawTheme = 'auto' | 'light' | 'dark'
+
+/** @throws {@link ArgumentError} for a theme that does not exist */
+export function requireTheme(theme: unknown): asserts theme is DrawTheme {
+  if (theme === 'auto' || theme === 'light' || theme === 'dark') return
+  throw new ArgumentError({ argument: 'theme', expected: "'auto' | 'light' | 'dark'", actual: theme })
+}
 
 interface Colours {
   readonly card: string
@@ -38,7 +45,9 @@ const dark: Colours = {
 
 const font = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
-/** The style sheet of a drawing. Rules are scoped to `scope`, for drawings that stand inline in one page. */
+/**
+ * The style sheet of a drawing. Rules are scoped to `scope`, for drawings that stand inline in one page.
+ */
 export function styleSheet(theme: DrawTheme, scope: string): string {
   const base = [
     `.${scope} text{font-family:${font};font-size:11px}`,

@@ -13,6 +13,9 @@ export type MagiErrorCode =
   | 'ERR_NATIVE_NOT_FOUND'
   | 'ERR_NATIVE_INCOMPATIBLE'
   | 'ERR_NATIVE_CALL'
+  | 'ERR_COMM'
+  | 'ERR_COMM_TIMEOUT'
+  | 'ERR_COMM_PEER_LOST'
   | 'ERR_INTERNAL'
 
 export interface MagiErrorDetails {
