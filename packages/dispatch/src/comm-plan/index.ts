@@ -1,0 +1,1 @@
+export { GroupCastPlan, type ReceivePlan, type SendPlan } from './group-cast-plan.js'

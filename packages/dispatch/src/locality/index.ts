@@ -1,0 +1,5 @@
+export { type AssignChunksOptions, assignChunks } from './assign-chunks.js'
+export { type ChunkNeedsOptions, chunkNeeds } from './chunk-needs.js'
+export type { IntervalLists } from './interval-lists.js'
+export { LocalityDispatchAlg, type LocalityDispatchOptions } from './locality-dispatch-alg.js'
+export { type ReceivedRows, type ReceivedRowsOptions, receivedRows } from './received-rows.js'

@@ -1,0 +1,7 @@
+export { AttnOverlapMode } from './attn-overlap-mode.js'
+export { GreedyOverlapAlg } from './greedy-overlap-alg.js'
+export { OverlapAlg } from './overlap-alg.js'
+export { OverlapConfig, type OverlapConfigOptions } from './overlap-config.js'
+export { type OverlapStageCost, overlapCost } from './overlap-cost.js'
+export { type OverlapProblem, type OverlapSolution, OverlapSolver } from './overlap-solver.js'
+export { UniformOverlapAlg, type UniformOverlapAlgOptions } from './uniform-overlap-alg.js'
