@@ -1,0 +1,8 @@
+import { describe, it } from 'vitest'
+import { expectSuccess, runProgram } from './helpers/run-program.js'
+
+describe('group_cast and group_reduce', () => {
+  it.each([1, 2, 3, 4, 8])('give on %i ranks what each rank works out by itself', async worldSize => {
+    expectSuccess(await runProgram('group-collectives', worldSize))
+  })
+})
