@@ -17,21 +17,23 @@ function magi(args: string[], env: Record<string, string> = {}) {
 }
 
 describe('magi inspect', () => {
-  it('reports versions, the machine and both libraries as JSON and nothing else', () => {
+  it('reports versions, the machine and the libraries as JSON and nothing else', () => {
     const { stdout, stderr, status } = magi(['inspect', '--json'], { MAGI_ATTENTION_NUM_THREADS: '3' })
     expect(stderr).toBe('')
     expect(status).toBe(0)
     const report = JSON.parse(stdout) as Report
-    expect(Object.keys(report.packages)).toHaveLength(5)
+    expect(Object.keys(report.packages)).toHaveLength(8)
     expect(report.node).toBe(process.version)
     expect(report.threads).toBe(3)
     expect(report.environment).toMatchObject({ MAGI_ATTENTION_NUM_THREADS: '3' })
     expect(report.libraries.map(({ name, problem }) => [name, problem])).toEqual([
       ['magi_tensor_cpu', null],
       ['magi_ffa_cpu', null],
+      ['magi_comm_shm', null],
     ])
-    for (const { isa, path } of report.libraries) {
-      expect(isa).toMatch(/^(portable|avx2|avx512|avx512-bf16)$/)
+    for (const { name, isa, path } of report.libraries) {
+      if (name === 'magi_comm_shm') expect(isa).toBeNull()
+      else expect(isa).toMatch(/^(portable|avx2|avx512|avx512-bf16)$/)
       expect(path).toMatch(/[/\\]lib[/\\]/)
     }
   })

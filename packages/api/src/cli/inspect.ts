@@ -13,7 +13,7 @@ const require = createRequire(import.meta.url)
 export interface LibraryReport {
   readonly name: string
   readonly path: string | null
-  /** Instruction set in use. */
+  /** Instruction set in use; null where there is none to choose. */
   readonly isa: string | null
   readonly problem: string | null
 }
@@ -33,12 +33,18 @@ export interface Report {
   readonly environment: Readonly<Record<string, string>>
 }
 
-const packageNames = ['api', 'utils', 'ffa-kernel', 'tensor', 'common'].map(name => `@magi-attention/${name}`)
+const packageNames = ['api', 'utils', 'dist-attn', 'ffa-kernel', 'comm', 'dispatch', 'tensor', 'common'].map(
+  name => `@magi-attention/${name}`,
+)
 
 const libraries = [
   { name: 'magi_tensor_cpu', package: '@magi-attention/tensor', prefix: 'magi_tensor', env: 'TENSOR_CPU' },
   { name: 'magi_ffa_cpu', package: '@magi-attention/ffa-kernel', prefix: 'magi_ffa', env: 'FFA_CPU' },
+  { name: 'magi_comm_shm', package: '@magi-attention/comm', prefix: 'magi_comm', env: 'COMM_SHM' },
 ] as const
+
+/** Libraries that choose an instruction set. */
+const withIsa: ReadonlySet<string> = new Set(['magi_tensor', 'magi_ffa'])
 
 /** Looks at this machine and at what is installed. A missing library is reported, not thrown. */
 export function inspect(): Report {
@@ -67,7 +73,10 @@ export function formatReport(report: Report): string {
     ['cpu', `${report.cpu.model}, ${report.cpu.cores} usable cores`],
     ['memory', formatBytes(report.memoryBytes)],
     ['threads', report.threads ?? 'unknown'],
-    ...report.libraries.map(({ name, path, isa, problem }) => [name, problem ?? `${isa}, ${path}`]),
+    ...report.libraries.map(({ name, path, isa, problem }) => [
+      name,
+      problem ?? [isa ?? [], path].flat().join(', '),
+    ]),
     ...Object.entries(report.environment),
   ]
   const width = Math.max(...lines.map(([name]) => String(name).length))
@@ -85,7 +94,8 @@ function inspectLibrary(library: (typeof libraries)[number]): LibraryReport {
       abiVersionSymbol: `${library.prefix}_abi_version`,
       buildCommand: `npx magi-build-native ${library.package}`,
     })
-    return { path: loaded.path, isa: loaded.func(`${library.prefix}_isa`, 'string', [])() }
+    const isa = withIsa.has(library.prefix) ? loaded.func(`${library.prefix}_isa`, 'string', [])() : null
+    return { path: loaded.path, isa }
   })
   return { name: library.name, path: value?.path ?? null, isa: value?.isa ?? null, problem }
 }
