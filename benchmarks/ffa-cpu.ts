@@ -7,7 +7,7 @@ import {
   flex_flash_attn_func,
 } from '@magi-attention/ffa-kernel'
 import { type DType, manual_seed, randn, set_num_threads, type Tensor } from '@magi-attention/tensor'
-import { type Benchmark, medianSeconds, saveResults } from './harness.js'
+import { medianSeconds, saveResults } from './harness.js'
 import { loadOpenBlas } from './openblas.js'
 
 const numHeads = 8
@@ -27,20 +27,14 @@ interface Mask {
   readonly area: number
 }
 
-export const attentionCpu: Benchmark = {
-  name: 'ffa-cpu',
-  summary: 'attention on the CPU: rates against OpenBLAS, masks against the full one, threads, call overhead',
-  run() {
-    // OpenBLAS reads its settings when it is loaded, so they must be there before the process starts.
-    if (process.env.OPENBLAS_CORETYPE !== 'SKYLAKEX' && hasAvx512()) {
-      const again = [...process.execArgv, process.argv[1]!, 'ffa-cpu']
-      const { OPENBLAS_L2_SIZE: _, ...inherited } = process.env
-      const env = { ...inherited, OPENBLAS_CORETYPE: 'SKYLAKEX' }
-      process.exitCode = spawnSync(process.execPath, again, { stdio: 'inherit', env }).status ?? 1
-      return
-    }
-    measure()
-  },
+// OpenBLAS reads its settings when it is loaded, so they must be there before the process starts.
+if (process.env.OPENBLAS_CORETYPE !== 'SKYLAKEX' && hasAvx512()) {
+  const { OPENBLAS_L2_SIZE: _, ...inherited } = process.env
+  const env = { ...inherited, OPENBLAS_CORETYPE: 'SKYLAKEX' }
+  const again = [...process.execArgv, process.argv[1]!]
+  process.exitCode = spawnSync(process.execPath, again, { stdio: 'inherit', env }).status ?? 1
+} else {
+  measure()
 }
 
 function measure(): void {

@@ -3,12 +3,6 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 
-export interface Benchmark {
-  readonly name: string
-  readonly summary: string
-  run(): void | Promise<void>
-}
-
 /**
  * Median seconds of each candidate. They run in turns, so that whatever else the machine does slows all of them alike; the first
  * round warms up and does not count.

@@ -1,24 +1,9 @@
 /** How long planning a mask takes, and finding its plan again. */
 import { sliceToBand } from '@magi-attention/common'
 import { buildTilePlan, PlanCache } from '@magi-attention/ffa-kernel/plan'
-import { type Benchmark, medianSeconds, saveResults } from './harness.js'
+import { medianSeconds, saveResults } from './harness.js'
 
 const tiles = { tileRows: 128, tileCols: 128 }
-
-export const planning: Benchmark = {
-  name: 'tile-plan',
-  summary: 'planning a mask: building a tile plan, and finding it in the cache',
-  run() {
-    const rows = [
-      measure('causal, 1 M tokens', 1 << 20, 1),
-      measure('64 k tokens, 16 documents', 1 << 16, 16),
-      measure('64 k tokens, 1,000 documents', 1 << 16, 1000),
-      measure('64 k tokens, 10,000 documents', 1 << 16, 10_000),
-    ]
-    console.table(rows)
-    saveResults('tile-plan', { ...tiles, rows })
-  },
-}
 
 function measure(mask: string, tokens: number, count: number) {
   const bands = Array.from({ length: count }, (_, i) => {
@@ -40,3 +25,12 @@ function measure(mask: string, tokens: number, count: number) {
     bytes: buildTilePlan(options).byteLength,
   }
 }
+
+const rows = [
+  measure('causal, 1 M tokens', 1 << 20, 1),
+  measure('64 k tokens, 16 documents', 1 << 16, 16),
+  measure('64 k tokens, 1,000 documents', 1 << 16, 1000),
+  measure('64 k tokens, 10,000 documents', 1 << 16, 10_000),
+]
+console.table(rows)
+saveResults('tile-plan', { ...tiles, rows })
