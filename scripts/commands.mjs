@@ -10,10 +10,14 @@ const node = process.execPath
 
 const commands = {
   quickstart: {
-    summary: 'install, build the CPU libraries and run examples/ffa-quickstart',
+    summary: 'install, build the CPU libraries and run both examples, the second on 4 ranks',
     run: async args => {
       await buildNative()
       await runOrThrow(node, source('examples/ffa-quickstart/main.ts', args))
+      if (process.platform !== 'linux') return // ranks meet in shared memory, which is done for Linux alone
+      console.log('')
+      const magirun = join(root, 'packages/utils/bin/magirun.mjs')
+      await runOrThrow(node, [magirun, '--nproc-per-node', '4', 'examples/magi-quickstart', ...args])
     },
   },
   test: {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type ConditionalExport, packages, read, sourceFiles } from './workspace.js'
 
 /** Lower packages first. A package imports from packages before it, never from one behind it. */
-const layers = ['common', 'tensor', 'ffa-kernel', 'utils', 'api']
+const layers = ['common', 'dispatch', 'tensor', 'comm', 'ffa-kernel', 'dist-attn', 'utils', 'api']
 
 const scope = '@magi-attention/'
 

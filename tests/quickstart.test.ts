@@ -15,3 +15,15 @@ describe('examples/ffa-quickstart', () => {
     expect(stdout).toMatch(/^dsink +\[4, 8\] +float32 /m)
   })
 })
+
+describe.skipIf(process.platform !== 'linux')('examples/magi-quickstart', () => {
+  it('gives on 4 ranks what it gives on one, and says so', () => {
+    const args = ['packages/utils/bin/magirun.mjs', '--nproc-per-node', '4', 'examples/magi-quickstart']
+    const { stdout, status } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^\[rank 0\] 2048 tokens on 4 ranks/m)
+    for (const name of ['out', 'lse', 'dx', 'dq_proj', 'dk_proj', 'dv_proj', 'dsink']) {
+      expect(stdout).toMatch(new RegExp(`^\\[rank 0\\] ${name} +\\[`, 'm'))
+    }
+  })
+})

@@ -54,6 +54,7 @@ const generated = new Set([
 export function sourceFiles(folder = root): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
     const path = join(folder, entry.name)
+    if (entry.name === '.git') return [] // a file in a linked worktree
     if (entry.isDirectory()) {
       const isGenerated = generated.has(entry.name) || (entry.name === 'api' && basename(folder) === 'docs')
       return isGenerated ? [] : sourceFiles(path)
