@@ -12,6 +12,7 @@ import {
 } from '@magi-attention/common'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { groupCast, pieces } from '../../test/group-cast-by-definition.js'
 import { DispatchConfig } from '../dispatch-config.js'
 import { make_dispatch_meta_from_qk_ranges } from '../make-dispatch-meta.js'
 import type { AttnArg } from '../meta/attn-arg.js'
@@ -82,38 +83,6 @@ function globalCells(arg: AttnArg, queries: readonly number[], keys: readonly nu
 }
 
 const sorted = (numbers: Iterable<number>) => [...numbers].sort((a, b) => a - b)
-
-/** Cuts rows into pieces; they must be used up. */
-function pieces<T>(rows: readonly T[], sizes: readonly number[]): T[][] {
-  let start = 0
-  const cut = sizes.map(size => {
-    start += size
-    return rows.slice(start - size, start)
-  })
-  expect(start).toBe(rows.length)
-  return cut
-}
-
-/** Runs a group cast on all ranks by its definition: each slot takes the next piece of its source. */
-function groupCast(args: readonly GroupCollectiveArg[], inputs: readonly (readonly number[])[]): number[][] {
-  const queues = args.map(() => args.map((): number[][] => []))
-  args.forEach((arg, source) => {
-    const { input_split_sizes, dst_indices } = arg.to_group_cast_args()
-    pieces(inputs[source]!, input_split_sizes).forEach((piece, i) => {
-      for (const destination of dst_indices[i]!) queues[source]![destination]!.push(piece)
-    })
-  })
-  const outputs = args.map((arg, rank) => {
-    const { output_split_sizes, src_index } = arg.to_group_cast_args()
-    return output_split_sizes.flatMap((size, slot) => {
-      const piece = queues[src_index[slot]!]![rank]!.shift()
-      expect(piece?.length).toBe(size)
-      return piece!
-    })
-  })
-  expect(queues.flat(2)).toEqual([])
-  return outputs
-}
 
 /** Runs a group reduce on all ranks by its definition; each output row collects what comes to it. */
 function groupReduce(args: readonly GroupCollectiveArg[], inputs: readonly number[][], lengths: number[]) {

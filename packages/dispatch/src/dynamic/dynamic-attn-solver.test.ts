@@ -12,6 +12,7 @@ import {
 } from '@magi-attention/common'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { groupCast, pieces } from '../../test/group-cast-by-definition.js'
 import { MinHeapDispatchAlg } from '../algorithms/min-heap.js'
 import { DispatchConfig } from '../dispatch-config.js'
 import { type DistAttnProblem, DistAttnSolver } from '../dist-attn-solver/dist-attn-solver.js'
@@ -75,37 +76,6 @@ function globalCells(arg: AttnArg, queries: readonly number[], keys: readonly nu
     if (q === undefined || k === undefined) throw new Error('a cell outside of the buffers')
     return { q, k }
   })
-}
-
-function pieces<T>(rows: readonly T[], sizes: readonly number[]): T[][] {
-  let start = 0
-  const cut = sizes.map(size => {
-    start += size
-    return rows.slice(start - size, start)
-  })
-  expect(start).toBe(rows.length)
-  return cut
-}
-
-/** Runs a group cast on all ranks by its definition: each slot takes the next piece of its source. */
-function groupCast(args: readonly GroupCollectiveArg[], inputs: readonly (readonly number[])[]): number[][] {
-  const queues = args.map(() => args.map((): number[][] => []))
-  args.forEach((arg, source) => {
-    const { input_split_sizes, dst_indices } = arg.to_group_cast_args()
-    pieces(inputs[source]!, input_split_sizes).forEach((piece, i) => {
-      for (const destination of dst_indices[i]!) queues[source]![destination]!.push(piece)
-    })
-  })
-  const outputs = args.map((arg, rank) => {
-    const { output_split_sizes, src_index } = arg.to_group_cast_args()
-    return output_split_sizes.flatMap((size, slot) => {
-      const piece = queues[src_index[slot]!]![rank]!.shift()
-      expect(piece?.length).toBe(size)
-      return piece!
-    })
-  })
-  expect(queues.flat(2)).toEqual([])
-  return outputs
 }
 
 /** Runs a group reduce on all ranks by its definition; each output row adds up what comes to it. */
