@@ -1,2 +1,9 @@
 /** Starts programs on many ranks, for tests. */
-export { freePort, type RankResult, report, type SpawnOptions, spawnRanks } from './spawn-ranks.js'
+export {
+  freePort,
+  type RankProcess,
+  type RankResult,
+  report,
+  type SpawnOptions,
+  spawnRanks,
+} from './spawn-ranks.js'

@@ -10,6 +10,12 @@ import { ArgumentError, CommError, CommTimeoutError } from '@magi-attention/comm
 /** Begins the lines that carry a report. */
 const marker = '\u0001report '
 
+/** A rank that runs. Of Node's own types none appears here, so that programs need not install them. */
+export interface RankProcess {
+  readonly pid?: number | undefined
+  kill(signal?: 'SIGKILL' | 'SIGTERM' | 'SIGINT' | 'SIGSTOP' | 'SIGCONT'): boolean
+}
+
 export interface SpawnOptions {
   /** Arguments of the program. */
   readonly args?: readonly string[] | undefined
@@ -20,7 +26,7 @@ export interface SpawnOptions {
   /** Seconds after which all ranks are killed. Default: 120. */
   readonly timeoutSeconds?: number | undefined
   /** Called for each rank as it starts. */
-  readonly onStart?: ((rank: number, process: ChildProcess) => void) | undefined
+  readonly onStart?: ((rank: number, process: RankProcess) => void) | undefined
 }
 
 /** How a rank ended. */
@@ -29,7 +35,7 @@ export interface RankResult {
   readonly pid: number
   /** Exit code, or null if a signal ended it. */
   readonly code: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly signal: string | null
   /** Without the reports. */
   readonly stdout: string
   readonly stderr: string
