@@ -12,6 +12,7 @@ export * from './double-cover.js'
 export * from './draw/index.js'
 export * from './errors/index.js'
 export * from './infer/index.js'
+export { perm_idxs2unperm_idxs } from './perm-idxs.js'
 export * from './planning/index.js'
 export {
   type Band,

@@ -1,4 +1,4 @@
-import { ArgumentError, type TypedSlice } from '@magi-attention/common'
+import { ArgumentError, perm_idxs2unperm_idxs, type TypedSlice } from '@magi-attention/common'
 import { checkAlgorithm, checkSizes, checkSource, requirePartitions } from './check-dispatch.js'
 import { chunkActualSizes } from './chunks/chunk-sizes.js'
 import { parseSlices, type SlicesOptions, sortSlices } from './chunks/mask-slices.js'
@@ -6,7 +6,6 @@ import { DispatchConfig } from './dispatch-config.js'
 import { AttnRole, AttnType, DispatchMeta, type DispatchPlan, requireRank } from './dispatch-meta.js'
 import { DispatchSolver } from './dispatch-solver.js'
 import { makeDispatchData } from './make-dispatch-data.js'
-import { perm_idxs2unperm_idxs } from './perm-idxs.js'
 import { requireInteger, requireOptions } from './validate.js'
 
 export interface DispatchMetaOptions extends SlicesOptions {

@@ -1,5 +1,7 @@
-import { ArgumentError, IndexError, ShapeError } from '@magi-attention/common'
+import { ArgumentError, ShapeError } from '@magi-attention/common'
 import { requireArray, requireCount } from './require.js'
+
+export { perm_idxs2unperm_idxs } from '@magi-attention/common'
 
 /** A list whose items may be lists again, to any depth. */
 export type NestedList<T> = readonly (T | NestedList<T>)[]
@@ -8,23 +10,6 @@ export type NestedList<T> = readonly (T | NestedList<T>)[]
 export function flatten_nested_list<T>(nested_list: NestedList<T>): T[] {
   requireArray('nested_list', nested_list)
   return nested_list.flatMap(item => (Array.isArray(item) ? flatten_nested_list<T>(item) : [item as T]))
-}
-
-/**
- * The inverse of a permutation: `[1, 2, 0, 3]` gives `[2, 0, 1, 3]`.
- * @throws `IndexError` when the list is not a permutation of 0 … n − 1.
- */
-export function perm_idxs2unperm_idxs(perm_idxs: readonly number[]): number[] {
-  requireArray('perm_idxs', perm_idxs)
-  const unpermIdxs = new Array<number>(perm_idxs.length).fill(-1)
-  perm_idxs.forEach((from, to) => {
-    if (!Number.isInteger(from) || unpermIdxs[from] !== -1) {
-      const expected = `each of 0 … ${perm_idxs.length - 1} once`
-      throw new IndexError({ argument: `perm_idxs[${to}]`, expected, actual: from })
-    }
-    unpermIdxs[from] = to
-  })
-  return unpermIdxs
 }
 
 /**

@@ -1,6 +1,6 @@
-import { IndexError } from '@magi-attention/common'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { IndexError } from './errors/index.js'
 import { perm_idxs2unperm_idxs } from './perm-idxs.js'
 
 describe('perm_idxs2unperm_idxs', () => {
