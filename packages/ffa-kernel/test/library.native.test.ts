@@ -79,14 +79,14 @@ describe('the kernel library', () => {
     const sizes = ['plan', 'forward_args', 'backward_args', 'tile_sizes']
     const functions = sizes.map(name => `long long magi_ffa_sizeof_${name}(void) { return 8; }`)
     const error = failureWith(
-      compile('sizes', ['int magi_ffa_abi_version(void) { return 1; }', ...functions].join('\n')),
+      compile('sizes', ['int magi_ffa_abi_version(void) { return 2; }', ...functions].join('\n')),
     )
     expect(error).toBeInstanceOf(NativeLibraryIncompatibleError)
     expect(error.message).toContain('MagiFfaPlan has 8 bytes')
   })
 
   it('is refused when functions are missing', () => {
-    const error = failureWith(compile('empty', 'int magi_ffa_abi_version(void) { return 1; }'))
+    const error = failureWith(compile('empty', 'int magi_ffa_abi_version(void) { return 2; }'))
     expect(error).toBeInstanceOf(NativeLibraryIncompatibleError)
     expect(error.message).toContain('magi_ffa_sizeof_plan')
   })

@@ -10,6 +10,9 @@ import { BackwardArgsStruct, ForwardArgsStruct } from './structs.js'
 /** MagiFfaSinkLayout of ffa.h. */
 const SINK_LAYOUT_CODES = { sh: 0, ssh: 1 } as const
 
+/** Members that the CPU library ignores. */
+const noDevice = { device: 0, kernel: 0, sm_margin: 0, stream: 0n } as const
+
 /** libmagi_ffa_cpu: threads and SIMD, float32, bfloat16 and float16. */
 export const cpuBackend: Backend = {
   forward(call: AttentionCall, tensors: ForwardTensors): void {
@@ -48,7 +51,7 @@ export const cpuBackend: Backend = {
       num_threads: num_threads(),
       softmax_scale: call.softmaxScale,
       softcap: call.softcap,
-      reserved: 0,
+      ...noDevice,
     })
     library.forward(args, [plan, tensors])
   },
@@ -89,6 +92,8 @@ export const cpuBackend: Backend = {
       num_threads: num_threads(),
       softmax_scale: call.softmaxScale,
       softcap: call.softcap,
+      ...noDevice,
+      deterministic: 1,
     })
     library.backward(args, [plan, tensors])
   },

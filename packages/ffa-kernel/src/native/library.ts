@@ -11,7 +11,7 @@ import {
 import { BackwardArgsStruct, ForwardArgsStruct, PlanStruct, TileSizesStruct } from './structs.js'
 
 /** MAGI_FFA_ABI_VERSION of ffa.h. */
-const ABI_VERSION = 1
+const ABI_VERSION = 2
 
 export interface TileSizes {
   readonly forwardRows: number
@@ -87,7 +87,7 @@ function bindRun(library: NativeLibrary, name: string): FfaLibrary['forward'] {
 
 function bindTileSizes(library: NativeLibrary): FfaLibrary['tileSizes'] {
   const name = 'magi_ffa_tile_sizes'
-  const ask = library.func(name, 'i32', ['i32', 'i32', 'ptr', 'ptr', 'i32'])
+  const ask = library.func(name, 'i32', ['i32', 'i32', 'i32', 'i32', 'i32', 'ptr', 'ptr', 'i32'])
   const known = new Map<number, TileSizes>()
   return (headDim, dtypeCode) => {
     const key = headDim * 16 + dtypeCode
@@ -99,9 +99,9 @@ function bindTileSizes(library: NativeLibrary): FfaLibrary['tileSizes'] {
       backward_rows: 0,
       backward_cols: 0,
       forward_align_cols: 0,
-      reserved: 0,
+      kernel: 0,
     })
-    const status = ask(headDim, dtypeCode, bytes, messageBuffer, messageBuffer.byteLength)
+    const status = ask(headDim, dtypeCode, 1, 0, 0, bytes, messageBuffer, messageBuffer.byteLength)
     checkStatus(status, messageBuffer, name)
     const answer = TileSizesStruct.unpack(bytes)
     const sizes = {

@@ -40,7 +40,10 @@ export const ForwardArgsStruct = defineStruct([
   ['num_threads', 'i32'],
   ['softmax_scale', 'f32'],
   ['softcap', 'f32'],
-  ['reserved', 'i32'],
+  ['device', 'i32'],
+  ['kernel', 'i32'],
+  ['sm_margin', 'i32'],
+  ['stream', 'ptr'],
 ])
 
 export const BackwardArgsStruct = defineStruct([
@@ -69,6 +72,11 @@ export const BackwardArgsStruct = defineStruct([
   ['num_threads', 'i32'],
   ['softmax_scale', 'f32'],
   ['softcap', 'f32'],
+  ['device', 'i32'],
+  ['kernel', 'i32'],
+  ['sm_margin', 'i32'],
+  ['deterministic', 'i32'],
+  ['stream', 'ptr'],
 ])
 
 export const TileSizesStruct = defineStruct([
@@ -78,5 +86,5 @@ export const TileSizesStruct = defineStruct([
   ['backward_rows', 'i32'],
   ['backward_cols', 'i32'],
   ['forward_align_cols', 'i32'],
-  ['reserved', 'i32'],
+  ['kernel', 'i32'],
 ])

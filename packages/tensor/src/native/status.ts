@@ -1,4 +1,10 @@
-import { ArgumentError, NativeCallError, OutOfMemoryError, UnsupportedError } from '@magi-attention/common'
+import {
+  ArgumentError,
+  DeviceError,
+  NativeCallError,
+  OutOfMemoryError,
+  UnsupportedError,
+} from '@magi-attention/common'
 
 /** The status codes of abi.h. */
 export const NativeStatus = {
@@ -7,6 +13,7 @@ export const NativeStatus = {
   OUT_OF_MEMORY: 2,
   UNSUPPORTED: 3,
   INTERNAL: 4,
+  DEVICE_ERROR: 5,
 } as const
 
 /** Memory for the message of a native call. One for a process is enough: calls are synchronous. */
@@ -16,7 +23,7 @@ export const messageBuffer: Uint8Array = new Uint8Array(new ArrayBuffer(1024))
  * Turns the status of a native call into an error.
  *
  * @param functionName the native function, for the message
- * @throws ArgumentError, OutOfMemoryError, UnsupportedError or NativeCallError with the library's own words
+ * @throws ArgumentError, OutOfMemoryError, UnsupportedError, DeviceError or NativeCallError with the library's own words
  */
 export function checkStatus(status: number, message: Uint8Array, functionName: string): void {
   if (status === NativeStatus.OK) return
@@ -29,6 +36,9 @@ export function checkStatus(status: number, message: Uint8Array, functionName: s
   }
   if (status === NativeStatus.UNSUPPORTED) {
     throw new UnsupportedError({ ...details, expected: 'a request that the native library supports' })
+  }
+  if (status === NativeStatus.DEVICE_ERROR) {
+    throw new DeviceError({ ...details, expected: 'a working CUDA device' })
   }
   throw new NativeCallError(`${functionName} failed with status ${status}: ${text}`, details)
 }

@@ -1,7 +1,11 @@
 /* The C ABI of flex flash attention. Every backend library (libmagi_ffa_cpu, libmagi_ffa_cuda) exports these functions.
  *
  * All tensors are dense and row-major. The mask comes as a tile plan (see MagiFfaPlan), made once by the caller; a backend
- * names the tile sizes that it wants in magi_ffa_tile_sizes(). */
+ * names the tile sizes that it wants in magi_ffa_tile_sizes().
+ *
+ * The CUDA library takes device memory for all tensors and plan arrays, enqueues its work on `stream` and returns without
+ * waiting for it. Members that concern a GPU alone (device, stream, kernel, sm_margin) are ignored by the CPU library, and
+ * num_threads by the CUDA library. */
 #ifndef MAGI_FFA_H
 #define MAGI_FFA_H
 
@@ -11,7 +15,7 @@
 extern "C" {
 #endif
 
-#define MAGI_FFA_ABI_VERSION 1
+#define MAGI_FFA_ABI_VERSION 2
 
 /* Stands for an absent bound of a diagonal band. */
 #define MAGI_FFA_UNBOUNDED (1 << 30)
@@ -29,7 +33,7 @@ extern "C" {
  * run_bands   [...]           indices into bands
  *
  * A dense mask (at most one band) has no memory beyond its band: the four arrays are NULL, and the runs of a tile follow
- * from the band by arithmetic. */
+ * from the band by arithmetic. The band of a dense plan is always read on the host, so such a plan needs no device memory. */
 typedef struct MagiFfaPlan {
   int64_t struct_size;
   const int32_t* bands;
@@ -44,6 +48,13 @@ typedef struct MagiFfaPlan {
   int32_t num_tiles;
   int32_t num_bands;
 } MagiFfaPlan;
+
+/* Which of the CUDA library's kernels to run. */
+enum MagiFfaKernel {
+  MAGI_FFA_KERNEL_AUTO = 0,  /* the fastest that the device and the head_dim allow */
+  MAGI_FFA_KERNEL_SM80 = 80, /* mma.sync: any GPU from Ampere on */
+  MAGI_FFA_KERNEL_SM90 = 90, /* wgmma and TMA: Hopper; head_dim 64 and 128 */
+};
 
 enum MagiFfaSinkLayout {
   MAGI_FFA_SINK_SH = 0,  /* [sink_tokens, num_heads_q], shared by all rows */
@@ -73,7 +84,10 @@ typedef struct MagiFfaForwardArgs {
   int32_t num_threads;     /* 0: the library's default */
   float softmax_scale;
   float softcap;           /* 0: off */
-  int32_t reserved;
+  int32_t device;          /* CUDA device ordinal */
+  int32_t kernel;          /* MagiFfaKernel; the one that the plan's tile sizes were asked for */
+  int32_t sm_margin;       /* multiprocessors to leave free */
+  void* stream;            /* cudaStream_t */
 } MagiFfaForwardArgs;
 
 typedef struct MagiFfaBackwardArgs {
@@ -102,9 +116,15 @@ typedef struct MagiFfaBackwardArgs {
   int32_t num_threads;
   float softmax_scale;
   float softcap;
+  int32_t device;          /* CUDA device ordinal */
+  int32_t kernel;          /* MagiFfaKernel; the one that the plan's tile sizes were asked for */
+  int32_t sm_margin;       /* multiprocessors to leave free */
+  int32_t deterministic;   /* 1: the same bits each time. The CPU library always is. */
+  void* stream;            /* cudaStream_t */
 } MagiFfaBackwardArgs;
 
-/* The tile sizes that this backend plans with, for one head_dim and dtype. */
+/* The tile sizes that a backend plans with. Rows and columns count tokens: a kernel that packs the query heads of a group
+ * into the rows of one tile asks for fewer query tokens a tile than it has rows. */
 typedef struct MagiFfaTileSizes {
   int64_t struct_size;
   int32_t forward_rows;
@@ -112,7 +132,7 @@ typedef struct MagiFfaTileSizes {
   int32_t backward_rows;
   int32_t backward_cols;
   int32_t forward_align_cols; /* 1: forward plans, too, must have their column tiles on the grid of forward_cols */
-  int32_t reserved;
+  int32_t kernel;             /* the kernel that these sizes are for: what MAGI_FFA_KERNEL_AUTO stands for here; 0 on the CPU */
 } MagiFfaTileSizes;
 
 MAGI_API int32_t magi_ffa_abi_version(void);
@@ -121,9 +141,10 @@ MAGI_API int64_t magi_ffa_sizeof_forward_args(void);
 MAGI_API int64_t magi_ffa_sizeof_backward_args(void);
 MAGI_API int64_t magi_ffa_sizeof_tile_sizes(void);
 
-/* Fills `sizes`; head_dim must be a positive multiple of 8 up to 256. */
-MAGI_API int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, MagiFfaTileSizes* sizes, char* message,
-                                     int32_t message_size);
+/* Fills `sizes`; head_dim must be a positive multiple of 8 up to 256, group_size is num_heads_q / num_heads_kv. device and
+ * kernel are for the CUDA library. */
+MAGI_API int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, int32_t group_size, int32_t device, int32_t kernel,
+                                     MagiFfaTileSizes* sizes, char* message, int32_t message_size);
 MAGI_API int32_t magi_ffa_forward(const MagiFfaForwardArgs* args, char* message, int32_t message_size);
 MAGI_API int32_t magi_ffa_backward(const MagiFfaBackwardArgs* args, char* message, int32_t message_size);
 

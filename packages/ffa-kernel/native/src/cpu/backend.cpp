@@ -40,7 +40,8 @@ int64_t magi_ffa_sizeof_backward_args(void) { return sizeof(MagiFfaBackwardArgs)
 int64_t magi_ffa_sizeof_tile_sizes(void) { return sizeof(MagiFfaTileSizes); }
 const char* magi_ffa_isa(void) { return magi::isa_name(magi::active_isa()); }
 
-int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, MagiFfaTileSizes* sizes, char* message, int32_t message_size) {
+int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, int32_t /*group_size*/, int32_t /*device*/, int32_t /*kernel*/,
+                            MagiFfaTileSizes* sizes, char* message, int32_t message_size) {
   return magi::guarded(message, message_size, [&] {
     magi::check(sizes != nullptr && sizes->struct_size == sizeof(MagiFfaTileSizes), "sizes: expected %zu bytes",
                 sizeof(MagiFfaTileSizes));
@@ -50,6 +51,6 @@ int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, MagiFfaTileSizes* s
     sizes->backward_rows = magi::ffa::kBackwardRows;
     sizes->forward_cols = sizes->backward_cols = magi::ffa::kTileCols;
     sizes->forward_align_cols = 1;
-    sizes->reserved = 0;
+    sizes->kernel = MAGI_FFA_KERNEL_AUTO;
   });
 }

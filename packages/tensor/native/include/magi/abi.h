@@ -20,6 +20,7 @@ enum MagiStatus {
   MAGI_OUT_OF_MEMORY = 2,
   MAGI_UNSUPPORTED = 3,
   MAGI_INTERNAL = 4,
+  MAGI_DEVICE_ERROR = 5, /* the GPU or its driver reported an error, or there is none */
 };
 
 /* Element types, numbered alike in every library. */
