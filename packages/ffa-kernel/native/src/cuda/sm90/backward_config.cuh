@@ -1,0 +1,123 @@
+// Shapes, shared memory and arguments of the Hopper backward kernel.
+#ifndef MAGI_FFA_SM90_BACKWARD_CONFIG_CUH
+#define MAGI_FFA_SM90_BACKWARD_CONFIG_CUH
+
+#include <cstdint>
+
+#include <cuda.h>
+
+#include "../params.hpp"
+#include "tile_sizes.hpp"
+
+namespace magi::ffa::sm90 {
+
+// One key tile against one query tile is a step. Each of the two consumer warpgroups has half of the key rows.
+template <int kHeadDim>
+struct BackwardConfig {
+  static constexpr int kDim = kHeadDim;
+  static constexpr int kQueryRows = backward_query_rows(kHeadDim);
+  static constexpr int kKeyRows = kBackwardKeyRows;
+  static constexpr int kConsumers = 2;
+  static constexpr int kThreads = (kConsumers + 1) * 128;
+
+  // S of the next step is computed while this step still reads its Q; dO is needed for one step only.
+  static constexpr int kQueryStages = 3;
+  static constexpr int kGradStages = 2;
+  static constexpr int kItemSlots = 2;
+
+  static constexpr int kQueryTileElements = kQueryRows * kDim;
+  static constexpr int kKeyTileElements = kKeyRows * kDim;
+  static constexpr int kScoreTileElements = kQueryRows * kKeyRows;
+  static constexpr uint32_t kQueryTileBytes = kQueryTileElements * 2;
+  static constexpr uint32_t kKeyTileBytes = kKeyTileElements * 2;
+  static constexpr uint32_t kQueryPanelBytes = kQueryRows * 128;
+  static constexpr uint32_t kKeyPanelBytes = kKeyRows * 128;
+
+  // dQ of a step is 64 query rows by 64 columns a warpgroup: they share the columns of the head, or the rows of the tile.
+  static constexpr bool kSplitColumns = kQueryRows == 64;
+  static constexpr int kGradQueryCols = kSplitColumns ? kDim / kConsumers : kDim;
+};
+
+// What the producer tells the consumers about a step.
+struct BackwardStep {
+  int32_t token;         // first query token of the tile
+  int32_t query_tile;    // index into the accumulator of grad_q
+  int32_t band_begin;    // into run_bands
+  int32_t band_count;    // kUnmasked: no mask; 0: only the end of the keys hides anything; else that many bands show what is seen
+  static constexpr int32_t kUnmasked = -1;
+};
+
+// What the producer tells the consumers about a work item: all steps of a key tile within a chunk of the queries.
+struct BackwardItem {
+  int32_t tile;  // kEnd: no more items
+  int32_t head;  // of keys
+  int32_t num_steps;
+  int32_t unused;
+  static constexpr int32_t kEnd = -1;
+};
+
+template <typename Config>
+struct alignas(1024) BackwardStorage {
+  uint16_t k[Config::kKeyTileElements];
+  uint16_t v[Config::kKeyTileElements];
+  uint16_t q[Config::kQueryStages][Config::kQueryTileElements];
+  uint16_t grad_out[Config::kGradStages][Config::kQueryTileElements];
+  uint16_t grad_scores[2][Config::kScoreTileElements];
+  alignas(16) float lse2[Config::kQueryStages][Config::kQueryRows];
+  alignas(16) float delta[Config::kGradStages][Config::kQueryRows];
+  alignas(16) BackwardStep steps[Config::kQueryStages];
+  alignas(16) BackwardItem items[Config::kItemSlots];
+  uint64_t query_full[Config::kQueryStages];
+  uint64_t query_empty[Config::kQueryStages];
+  uint64_t grad_full[Config::kGradStages];
+  uint64_t grad_empty[Config::kGradStages];
+  uint64_t item_full[Config::kItemSlots];
+  uint64_t item_empty[Config::kItemSlots];
+  uint64_t keys_full;
+  uint64_t values_full;
+  uint64_t keys_empty;
+};
+
+// Work items: for each section of heads, for each chunk of query tiles, the key tiles (most work first) by the heads.
+struct BackwardSchedule {
+  int32_t num_items;
+  int32_t num_heads;          // of keys
+  int32_t heads_per_section;  // whose queries fit into L2 together
+  int32_t num_chunks;
+  int32_t chunk_tiles;        // query tiles of a chunk
+  bool reverse_tiles;         // of a dense plan: the last key tile has the most work
+};
+
+struct BackwardKernelParams {
+  CUtensorMap q_map;
+  CUtensorMap grad_out_map;
+  CUtensorMap k_map;
+  CUtensorMap v_map;
+  PlanView plan;
+  BackwardSchedule schedule;
+  const float* lse2;      // [num_query_heads, num_query_tiles * kQueryRows], base 2, +inf: nothing to do
+  const float* delta;     // likewise
+  float* grad_q;          // [num_query_heads, num_query_tiles, 2 warpgroups, registers / 4, 128 threads, 4], zeroed
+  float* grad_k_sum;      // with several chunks: [num_heads_kv, num_tiles, 2, registers / 4, 128, 4], zeroed
+  float* grad_v_sum;
+  void* grad_k;           // with one chunk: [total_k, num_heads_kv, head_dim]
+  void* grad_v;
+  int32_t* next_item;     // zeroed
+  int32_t* turns;         // deterministic: [num_query_heads, num_query_tiles, 2 warpgroups], zeroed
+  const int32_t* ranks;   // deterministic with a sparse plan: [num_tiles, num_query_tiles]
+  int32_t total_q;
+  int32_t total_k;
+  int32_t num_heads_kv;
+  int32_t heads_per_group;  // query heads of a key head that are not in the rows of one tile: each is gone through in turn
+  int32_t packed;           // query heads in the rows of a tile
+  int32_t packed_shift;     // its logarithm
+  int32_t num_query_tiles;
+  float softmax_scale;
+  float scale_log2;     // to base 2; with softcap: softcap in base 2
+  float softcap_scale;  // softmax_scale / softcap
+  bool float_grads;     // grad_k and grad_v are float32
+};
+
+}  // namespace magi::ffa::sm90
+
+#endif

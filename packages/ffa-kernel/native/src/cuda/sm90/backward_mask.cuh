@@ -1,0 +1,65 @@
+// Which elements of a thread's part of S^T are visible: one bit each.
+#ifndef MAGI_FFA_SM90_BACKWARD_MASK_CUH
+#define MAGI_FFA_SM90_BACKWARD_MASK_CUH
+
+#include <cstdint>
+
+#include "backward_config.cuh"
+
+namespace magi::ffa::sm90 {
+
+// Of the columns 8i + c and 8i + c + 1 of a window of 64, how many lie before `bound`, counted from c.
+__device__ __forceinline__ uint32_t owned_before(int32_t bound) {
+  const int32_t clamped = min(max(bound, 0), 64);
+  return 2 * (clamped >> 3) + min(clamped & 7, 2);
+}
+
+// Bits of the 16 columns that a thread owns in a window of 64.
+__device__ __forceinline__ uint32_t owned_between(int32_t begin, int32_t end) {
+  return ((1u << owned_before(end)) - 1) & ~((1u << owned_before(begin)) - 1);
+}
+
+// For kRows query rows, one word for each 64 of them: the low half is the thread's upper key row, the high half the one 8 below.
+// Column pair j of a half is two bits. key: the upper row; lane_column: the thread's first column.
+template <int kQueryRows>
+struct ScoreMask {
+  uint32_t words[kQueryRows / 64];
+
+  __device__ __forceinline__ ScoreMask(const PlanView& plan, const BackwardStep& step, int32_t key, int32_t total_k,
+                                       int32_t packed_shift, int32_t lane_column) {
+#pragma unroll
+    for (int w = 0; w < kQueryRows / 64; ++w) words[w] = 0;
+    if (step.band_count == 0) {
+#pragma unroll
+      for (int w = 0; w < kQueryRows / 64; ++w) words[w] = (key < total_k ? 0xFFFFu : 0) | (key + 8 < total_k ? 0xFFFF0000u : 0);
+      return;
+    }
+    const int32_t tile_tokens = kQueryRows >> packed_shift;
+    for (int32_t i = 0; i < step.band_count; ++i) {
+      const int32_t* band = plan.tile_runs == nullptr ? plan.band : plan.bands + 6 * plan.run_bands[step.band_begin + i];
+      const int32_t row0 = band[0], row1 = band[1], col0 = band[2], col1 = band[3], lo = band[4], hi = band[5];
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const int32_t row = key + 8 * h;
+        if (row < row0 || row >= row1) continue;
+        const int32_t begin = min(max(max(col0, row + lo) - step.token, 0), tile_tokens) << packed_shift;
+        const int32_t end = min(max(min(col1, row + hi + 1) - step.token, 0), tile_tokens) << packed_shift;
+        if (begin >= end) continue;
+#pragma unroll
+        for (int w = 0; w < kQueryRows / 64; ++w) {
+          words[w] |= owned_between(begin - lane_column - 64 * w, end - lane_column - 64 * w) << (16 * h);
+        }
+      }
+    }
+  }
+
+  // Keeps the visible ones of two packed elements: pair j of columns, row half h.
+  __device__ __forceinline__ uint32_t keep(uint32_t pair, int j, int h) const {
+    const uint32_t bits = words[j / 8] >> (16 * h + 2 * (j % 8));
+    return pair & (((bits & 1) ? 0x0000FFFFu : 0) | ((bits & 2) ? 0xFFFF0000u : 0));
+  }
+};
+
+}  // namespace magi::ffa::sm90
+
+#endif

@@ -1,0 +1,60 @@
+// A fixed order of the sums in grad_q: the key tiles that visit a query tile take turns, in the order in which they are started.
+#ifndef MAGI_FFA_SM90_BACKWARD_TURNS_CUH
+#define MAGI_FFA_SM90_BACKWARD_TURNS_CUH
+
+#include <cstdint>
+
+#include "backward_config.cuh"
+#include "ptx.cuh"
+
+namespace magi::ffa::sm90 {
+
+// Tiles are claimed in order, and each visits its query tiles by head and then ascending, so whoever is waited for is running.
+class BackwardTurn {
+ public:
+  __device__ __forceinline__ BackwardTurn(const BackwardKernelParams& params, int32_t query_tile, int32_t key_tile,
+                                          int warpgroup)
+      : done_(params.turns + 2 * int64_t{query_tile} + warpgroup), warpgroup_(warpgroup) {
+    const int32_t column = query_tile % params.num_query_tiles;
+    rank_ = params.plan.tile_runs != nullptr ? params.ranks[int64_t{key_tile} * params.num_query_tiles + column]
+                                             : dense_rank(params, column, key_tile);
+  }
+
+  __device__ __forceinline__ void wait(int thread) {
+    if (thread == 0) {
+      int32_t done;
+      do {
+        asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(done) : "l"(done_) : "memory");
+      } while (done != rank_);
+    }
+    named_barrier_sync(2 + warpgroup_, 128);
+  }
+
+  __device__ __forceinline__ void pass(int thread) {
+    __threadfence();
+    named_barrier_sync(2 + warpgroup_, 128);
+    if (thread == 0) asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(done_) : "memory");
+  }
+
+ private:
+  // The key tiles that visit a query tile are consecutive: those that meet the rows of the band that its columns see.
+  static __device__ __forceinline__ int32_t dense_rank(const BackwardKernelParams& params, int32_t column, int32_t key_tile) {
+    const PlanView& plan = params.plan;
+    const int32_t col_begin = max(column * plan.tile_cols, plan.band[2]);
+    const int32_t col_end = min((column + 1) * plan.tile_cols, plan.band[3]);
+    if (params.schedule.reverse_tiles) {
+      const int32_t last_row = min(col_end - 1 - plan.band[4], plan.band[1] - 1);
+      return last_row / plan.tile_rows - key_tile;
+    }
+    const int32_t first_row = max(col_begin - plan.band[5], plan.band[0]);
+    return key_tile - first_row / plan.tile_rows;
+  }
+
+  int32_t* done_;
+  int32_t rank_;
+  int warpgroup_;
+};
+
+}  // namespace magi::ffa::sm90
+
+#endif

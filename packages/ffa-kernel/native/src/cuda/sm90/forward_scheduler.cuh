@@ -1,0 +1,135 @@
+// The warp that hands out work: claims items in order of falling cost and reads their runs from the plan, ahead of the
+// warps that load and compute.
+#ifndef MAGI_FFA_SM90_FORWARD_SCHEDULER_CUH
+#define MAGI_FFA_SM90_FORWARD_SCHEDULER_CUH
+
+#include "forward_types.cuh"
+
+namespace magi::ffa::sm90 {
+
+// The runs of a row tile of a dense plan, masked ones first; returns how many (TilePlan in tile-plan.ts has the formulas).
+__device__ inline int dense_runs(const PlanView& plan, int tile, int4* runs) {
+  if (plan.num_bands == 0) return 0;
+  const int tile_begin = tile * plan.tile_rows;
+  const int tile_end = min(tile_begin + plan.tile_rows, plan.num_rows);
+  const int row_begin = max(tile_begin, plan.band[0]);
+  const int row_end = min(tile_end, plan.band[1]);
+  if (row_begin >= row_end) return 0;
+
+  const int cols = plan.tile_cols;
+  const int col0 = plan.band[2], col1 = plan.band[3], lo = plan.band[4], hi = plan.band[5];
+  const int begin = max(col0, row_begin + lo);
+  const int end = min(col1, row_end + hi);
+  if (begin >= end) return 0;
+  const int num_tiles = (end - begin + cols - 1) / cols;
+  const int full_begin = max(col0, tile_end - 1 + lo);
+  const int full_end = min(col1, tile_begin + hi + 1);
+  const int first_full = (full_begin - begin + cols - 1) / cols;
+  const int end_full = full_end == plan.num_cols ? num_tiles : (full_end - begin) / cols;
+  const bool all_rows = row_begin == tile_begin && row_end == tile_end;
+  if (!all_rows || full_begin >= full_end || first_full >= end_full) {
+    runs[0] = make_int4(begin, num_tiles, kDenseBand, 1);
+    return 1;
+  }
+  int count = 0;
+  if (first_full > 0) runs[count++] = make_int4(begin, first_full, kDenseBand, 1);
+  if (num_tiles > end_full) runs[count++] = make_int4(begin + end_full * cols, num_tiles - end_full, kDenseBand, 1);
+  runs[count++] = make_int4(begin + first_full * cols, end_full - first_full, 0, 0);
+  return count;
+}
+
+// Which row tile and head an item is. Heads whose keys fit into L2 together make a section; inside of it the costliest row
+// tiles come first, and the heads of one tile together.
+__device__ __forceinline__ void locate_item(const ForwardKernelParams& params, int index, int& tile, int& head) {
+  const int section_items = params.plan.num_tiles * params.section_heads;
+  const int section = index / section_items;
+  const int rest = index - section * section_items;
+  const int first_head = section * params.section_heads;
+  const int heads = min(params.section_heads, params.num_row_heads - first_head);
+  const int position = rest / heads;
+  head = first_head + rest - position * heads;
+  if (params.plan.tile_order != nullptr) tile = __ldg(params.plan.tile_order + position);
+  else tile = params.dense_descending ? params.plan.num_tiles - 1 - position : position;
+}
+
+template <typename Shared>
+__device__ void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
+  const PlanView& plan = params.plan;
+  int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
+  int tail_col = kNoTail;
+  int4 run = make_int4(0, 0, 0, 0);
+
+  const auto count_run = [&](const int4& r) {
+    num_tiles += r.y;
+    if (r.w > 0) num_masked += r.y;
+    else if (r.x + r.y * plan.tile_cols > plan.num_cols) tail_col = r.x + (r.y - 1) * plan.tile_cols;
+  };
+  if (plan.tile_runs == nullptr) {
+    int4 runs[3];
+    num_runs = dense_runs(plan, tile, runs);
+    for (int i = 0; i < 3; ++i) {
+      if (i >= num_runs) break;
+      count_run(runs[i]);
+      if (lane == i) run = runs[i];
+    }
+  } else {
+    run_begin = __ldg(plan.tile_runs + tile);
+    num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
+    for (int base = 0; base < num_runs; base += 32) {
+      int4 r = make_int4(0, 0, 0, 1);
+      if (base + lane < num_runs) r = __ldg(reinterpret_cast<const int4*>(plan.runs) + run_begin + base + lane);
+      if (base == 0) run = r;
+      count_run(r);
+    }
+    num_tiles = __reduce_add_sync(0xffffffff, num_tiles);
+    num_masked = __reduce_add_sync(0xffffffff, num_masked);
+    tail_col = __reduce_max_sync(0xffffffff, tail_col);
+  }
+  if (tail_col != kNoTail) num_masked += 1;
+  if (lane < kInlineRuns) item.runs[lane] = run;
+  if (lane == 0) {
+    item.tile = tile;
+    item.head = head;
+    item.num_tiles = num_tiles;
+    item.num_masked = num_masked;
+    item.run_begin = run_begin;
+    item.num_runs = num_runs;
+    item.tail_col = tail_col;
+  }
+}
+
+template <typename Shape>
+__device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int lane) {
+  const int num_items = params.plan.num_tiles * params.num_row_heads;
+  RingPosition<Shape::kItemStages> slot;
+  int index = blockIdx.x;
+  while (true) {
+    barrier_wait(&shared.item_empty[slot.stage], slot.phase ^ 1);
+    ForwardItem& item = shared.items[slot.stage];
+    if (index < num_items) {
+      int tile, head;
+      locate_item(params, index, tile, head);
+      describe_item<ForwardShared<Shape>>(params, lane, tile, head, item);
+    } else if (lane == 0) {
+      item.tile = -1;
+    }
+    __syncwarp();
+    if (lane == 0) barrier_arrive(&shared.item_full[slot.stage]);
+    slot.advance();
+    if (index >= num_items) break;
+    if (lane == 0) index = static_cast<int>(gridDim.x) + atomicAdd(params.counters, 1);
+    index = __shfl_sync(0xffffffff, index, 0);
+  }
+  // The last block to end leaves the counters as the next launch expects them.
+  if (lane == 0) {
+    __threadfence();
+    if (atomicAdd(params.counters + 1, 1) == static_cast<int>(gridDim.x) - 1) {
+      params.counters[0] = 0;
+      params.counters[1] = 0;
+    }
+  }
+}
+
+}  // namespace magi::ffa::sm90
+
+#endif

@@ -1,0 +1,110 @@
+// What the warps of the forward kernel share: its shape, parameters and shared memory.
+#ifndef MAGI_FFA_SM90_FORWARD_TYPES_CUH
+#define MAGI_FFA_SM90_FORWARD_TYPES_CUH
+
+#include "../params.hpp"
+#include "ptx.cuh"
+#include "tile_sizes.hpp"
+
+namespace magi::ffa::sm90 {
+
+template <typename T, int kDim, bool kTransform>
+struct ForwardShape {
+  using Element = T;
+  static constexpr int kHeadDim = kDim;
+  // Scores pass through a function (softcap, or a scale that is not positive) before the softmax.
+  static constexpr bool kTransformScores = kTransform;
+  static constexpr int kConsumers = forward_consumers(kDim);
+  static constexpr int kTileRows = forward_tile_rows(kDim);
+  static constexpr int kCols = kForwardTileCols;
+  static constexpr int kPanels = kDim / 64;
+  static constexpr int kStages = 2;       // of K, and of V
+  static constexpr int kQueryStages = 2;  // the next item's queries arrive while this one is computed
+  static constexpr int kItemStages = 3;
+  // One more than the K stages at least: a slow warp may still read a record after its K tile has been released.
+  static constexpr int kRecordStages = 4;
+  static constexpr int kThreads = 128 * (kConsumers + 1);
+  static constexpr int kLoaderRegisters = kConsumers == 2 ? 40 : 32;
+  static constexpr int kConsumerRegisters = kConsumers == 2 ? 232 : 160;
+  static constexpr uint32_t kQueryBytes = kWarpgroupRows * kDim * 2;  // of one warpgroup
+  static constexpr uint32_t kKeyBytes = kCols * kDim * 2;
+};
+
+struct ForwardKernelParams {
+  CUtensorMap q_map;
+  CUtensorMap out_map;
+  CUtensorMap k_map;
+  CUtensorMap v_map;
+  PlanView plan;
+  const float* sink;
+  void* out;         // 16-bit elements, or null
+  float* out_float;  // not null: out is float32 and written from registers
+  float* lse;
+  float* max_logits;
+  int32_t* counters;  // next item, finished blocks: zero before and after each launch
+  int32_t total_q;
+  int32_t num_heads_q;
+  int32_t packed;         // query heads in the rows of a tile
+  int32_t packed_log2;
+  int32_t num_row_heads;  // num_heads_q / packed: each item is a row tile of one of them
+  int32_t kv_divisor;     // kv head = row head / kv_divisor
+  int32_t section_heads;  // row heads whose keys and values fit into L2 together
+  int32_t sink_layout;
+  int32_t sink_tokens;
+  bool accumulate;
+  bool dense_descending;  // order of a dense plan's row tiles
+  float softmax_scale;
+  float softcap;
+  float scale_log2;  // of the (transformed) scores, for exp2
+};
+
+constexpr int kInlineRuns = 4;
+constexpr int kInlineBands = 4;
+constexpr int kNoTail = -1;
+
+// The bands of a dense plan are not in memory: this index stands for PlanView::band.
+constexpr int kDenseBand = -1;
+
+// An item of work: one row tile of one head.
+struct ForwardItem {
+  int32_t tile;  // -1: there is no more work
+  int32_t head;  // row head
+  int32_t num_tiles;
+  int32_t num_masked;  // these come first, the tail among them
+  int32_t run_begin;
+  int32_t num_runs;
+  int32_t tail_col;  // begin of the full tile that reaches beyond the keys, or kNoTail
+  int32_t reserved;
+  int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
+};
+
+// What a masked column tile needs beside K.
+struct TileRecord {
+  int32_t col_begin;
+  int32_t band_count;
+  int32_t band_begin;
+  int32_t reserved;
+  int32_t bands[kInlineBands][6];
+};
+
+template <typename Shape>
+struct alignas(1024) ForwardShared {
+  static constexpr int kConsumers = Shape::kConsumers;
+  alignas(1024) char q[Shape::kQueryStages][kConsumers][Shape::kQueryBytes];  // then the item's output
+  alignas(1024) char k[Shape::kStages][Shape::kKeyBytes];
+  alignas(1024) char v[Shape::kStages][Shape::kKeyBytes];
+  alignas(16) ForwardItem items[Shape::kItemStages];
+  alignas(16) TileRecord records[Shape::kRecordStages];
+  uint64_t q_full[Shape::kQueryStages];
+  uint64_t q_empty[Shape::kQueryStages];
+  uint64_t k_full[Shape::kStages];
+  uint64_t k_empty[Shape::kStages];
+  uint64_t v_full[Shape::kStages];
+  uint64_t v_empty[Shape::kStages];
+  uint64_t item_full[Shape::kItemStages];
+  uint64_t item_empty[Shape::kItemStages];
+};
+
+}  // namespace magi::ffa::sm90
+
+#endif

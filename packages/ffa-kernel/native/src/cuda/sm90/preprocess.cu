@@ -1,0 +1,78 @@
+#include "preprocess.cuh"
+
+#include <algorithm>
+
+#include "backward_launch.cuh"
+#include "tile_sizes.hpp"
+#include "ptx.cuh"
+
+namespace magi::ffa::sm90 {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr float kLog2E = 1.4426950408889634f;
+
+template <typename T>
+__device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
+  const float2 x = unpack_pair<T>(a), y = unpack_pair<T>(b);
+  return fmaf(x.y, y.y, fmaf(x.x, y.x, sum));
+}
+
+template <typename T, int kHeadDim>
+__global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessParams params) {
+  allow_next_kernel();
+  constexpr int kRows = backward_query_rows(kHeadDim);
+  constexpr int kLanes = kHeadDim / 8;  // of a row, 16 bytes each
+  constexpr int kRowsAtOnce = kThreads / kLanes;
+
+  const int64_t zeros_each = (params.zero_units + gridDim.x - 1) / gridDim.x;
+  const int64_t zeros_begin = blockIdx.x * zeros_each;
+  const int64_t zeros_end = min(zeros_begin + zeros_each, params.zero_units);
+  for (int64_t i = zeros_begin + threadIdx.x; i < zeros_end; i += kThreads) {
+    static_cast<uint4*>(params.zeros)[i] = make_uint4(0, 0, 0, 0);
+  }
+  if (params.num_query_tiles == 0) return;
+
+  const int32_t head = blockIdx.x / params.num_query_tiles;
+  const int32_t tile = blockIdx.x - head * params.num_query_tiles;
+  const int lane = threadIdx.x % kLanes;
+#pragma unroll
+  for (int r = threadIdx.x / kLanes; r < kRows; r += kRowsAtOnce) {
+    const int32_t token = (tile * kRows + r) / params.packed;
+    const int64_t row = int64_t{token} * params.num_heads_q + head * params.packed + r % params.packed;
+    float lse2 = INFINITY;
+    float sum = 0.0f;
+    if (token < params.total_q) {
+      const uint4 out = static_cast<const uint4*>(params.out)[row * kLanes + lane];
+      const uint4 grad = static_cast<const uint4*>(params.grad_out)[row * kLanes + lane];
+      const float lse = params.lse[row];
+      lse2 = lse == -INFINITY ? INFINITY : lse * kLog2E;
+      sum = dot_pair<T>(out.x, grad.x, sum);
+      sum = dot_pair<T>(out.y, grad.y, sum);
+      sum = dot_pair<T>(out.z, grad.z, sum);
+      sum = dot_pair<T>(out.w, grad.w, sum);
+    }
+#pragma unroll
+    for (int step = kLanes / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, step);
+    if (lane == 0) {
+      const int64_t at = int64_t{blockIdx.x} * kRows + r;
+      params.lse2[at] = lse2;
+      params.delta[at] = sum;
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T, int kHeadDim>
+void launch_preprocess(const PreprocessParams& params, cudaStream_t stream) {
+  const int32_t blocks = std::max(params.num_heads_q / params.packed * params.num_query_tiles, 1);
+  launch(preprocess_kernel<T, kHeadDim>, {blocks, kThreads, 0, stream, false}, params, "backward preprocess");
+}
+
+template void launch_preprocess<__nv_bfloat16, 64>(const PreprocessParams&, cudaStream_t);
+template void launch_preprocess<__nv_bfloat16, 128>(const PreprocessParams&, cudaStream_t);
+template void launch_preprocess<__half, 64>(const PreprocessParams&, cudaStream_t);
+template void launch_preprocess<__half, 128>(const PreprocessParams&, cudaStream_t);
+
+}  // namespace magi::ffa::sm90

@@ -1,0 +1,31 @@
+// Before the Hopper backward kernel: row constants in the order of its query tiles, and zeros where it adds.
+#ifndef MAGI_FFA_SM90_PREPROCESS_CUH
+#define MAGI_FFA_SM90_PREPROCESS_CUH
+
+#include <cstdint>
+
+#include <cuda_runtime_api.h>
+
+namespace magi::ffa::sm90 {
+
+struct PreprocessParams {
+  const void* out;       // [total_q, num_heads_q, head_dim]
+  const void* grad_out;  // likewise
+  const float* lse;      // [total_q, num_heads_q]
+  float* lse2;           // [num_heads_q / packed, num_query_tiles * rows]: lse in base 2; +inf for rows without keys and beyond the end
+  float* delta;          // likewise: sum of out * grad_out
+  void* zeros;           // 16-byte units to clear
+  int64_t zero_units;
+  int32_t total_q;
+  int32_t num_heads_q;
+  int32_t packed;
+  int32_t num_query_tiles;
+};
+
+// One block for each query tile of each packed head, `blocks` in all and at least one.
+template <typename T, int kHeadDim>
+void launch_preprocess(const PreprocessParams& params, cudaStream_t stream);
+
+}  // namespace magi::ffa::sm90
+
+#endif
