@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { triples } from '../test/count-cells.js'
 import { AttnMask } from './attn-mask.js'
 import { AttnRanges } from './attn-ranges.js'
@@ -293,7 +293,9 @@ describe('AttnMask.make_causal_mask', () => {
 
 describe('AttnMask.visualize', () => {
   it('writes the drawing to a file', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'attn-mask-')), 'mask.txt')
+    const directory = mkdtempSync(join(tmpdir(), 'attn-mask-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'mask.txt')
     AttnMask.from_ranges([[0, 2]], [[0, 2]], 'causal').visualize(path, { glyphs: '0*' })
     expect(readFileSync(path, 'utf8')).toBe('q\\k  0 1\n  0 |* 0\n  1 |* *\n')
   })

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { UnsupportedError } from '../errors/index.js'
 import type { DrawableMask } from './mask-shapes.js'
 import { draw_mask_svg } from './mask-svg.js'
@@ -17,6 +17,7 @@ afterEach(() => {
 describe('save_mask', () => {
   it('writes what its ending says', () => {
     const directory = mkdtempSync(join(tmpdir(), 'save-mask-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
     save_mask(mask, join(directory, 'mask.svg'), { title: 'A mask', theme: 'dark' })
     save_mask(mask, join(directory, 'mask.TXT'), { title: 'A mask' })
     expect(readFileSync(join(directory, 'mask.svg'), 'utf8')).toBe(
