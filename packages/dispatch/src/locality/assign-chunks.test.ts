@@ -131,6 +131,48 @@ describe('assignChunks on packed documents', () => {
     expect(new Set(chunkCounts(problem, rankOfChunk))).toEqual(new Set([256]))
   })
 
+  it.each([13, 15, 16, 17, 31])('handles many small chunks that %i ranks do not share evenly', numRanks => {
+    // A prime number of chunks for each of 16 ranks has no groups either.
+    const totalTokens = numRanks === 16 ? 16 * 257 * 64 : 262144
+    const lengths = [...DOCUMENTS.slice(0, -1), DOCUMENTS.at(-1)! + totalTokens - 262144]
+    const problem = { bands: causalDocuments(lengths), totalTokens, chunkSize: 64, numRanks }
+    const rankOfChunk = assignChunks(problem)
+    const result = measure(problem, rankOfChunk)
+    const counts = chunkCounts(problem, rankOfChunk)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+    expect(result.imbalance).toBeLessThanOrEqual(1.02)
+    expect(result.mean).toBeLessThanOrEqual(30_000)
+  })
+
+  it('gives every chunk of a tail to one rank, in any mask', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 5 }),
+        fc.integer({ min: 64, max: 140 }),
+        fc.nat(4),
+        fc.nat(3),
+        fc.array(fc.tuple(fc.nat(2000), fc.nat(2000), fc.boolean()), { maxLength: 4 }),
+        (numRanks, perRank, more, short, cuts) => {
+          const totalTokens = (numRanks * perRank + (more % numRanks)) * 4 - short
+          const bands = cuts.map(([a, b, isCausal]) => {
+            const [q0, k0] = [a % totalTokens, b % totalTokens]
+            const hi = isCausal ? 0 : Number.POSITIVE_INFINITY
+            return { q0, q1: totalTokens, k0, k1: totalTokens, lo: Number.NEGATIVE_INFINITY, hi }
+          })
+          const problem = { bands, totalTokens, chunkSize: 4, numRanks }
+          const rankOfChunk = assignChunks(problem)
+          const counts = chunkCounts(problem, rankOfChunk)
+          expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+          const minHeap = measureAlg(problem, new MinHeapDispatchAlg())
+          expect(measure(problem, rankOfChunk).imbalance).toBeLessThanOrEqual(
+            Math.max(1.02, minHeap.imbalance) + 2 / perRank,
+          )
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+
   it('scales to 16 M tokens over 1,024 ranks', () => {
     const lengths = Array.from({ length: 64 }, () => DOCUMENTS).flat()
     const problem = {

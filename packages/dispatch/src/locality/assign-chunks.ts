@@ -3,10 +3,11 @@ import { chunkAreas } from '../chunks/chunk-areas.js'
 import { requireInteger } from '../validate.js'
 import { balancedStart } from './balanced-start.js'
 import { type ChunkNeedsOptions, chunkNeeds } from './chunk-needs.js'
-import { type Jobs, makeJobs } from './jobs.js'
+import { groupSize, type Jobs, type JobsOptions, makeJobs } from './jobs.js'
 import { Seating } from './seating.js'
 import { foldedStart, sequentialStart } from './starts.js'
 import { swapSearch } from './swap-search.js'
+import { seatTail, tailLength } from './tail.js'
 
 export const DEFAULT_MAX_IMBALANCE = 1.02
 
@@ -74,12 +75,48 @@ export function assignChunks(options: AssignChunksOptions): Int32Array {
   }
   if (numRanks === 1 || numChunks === 0) return new Int32Array(numChunks)
 
-  const jobs = makeJobs({ needs, workloads, numRanks, totalTokens, chunkSize })
-  const rankOfJob = bestSeating(jobs, totalTokens, maxImbalance)
-  return Int32Array.from(
-    { length: numChunks },
-    (_, chunk) => rankOfJob[Math.floor(chunk / jobs.chunksPerJob)]!,
-  )
+  const all = { needs, workloads, numRanks, totalTokens, chunkSize }
+  const numTail = tailLength(numChunks, numRanks)
+  const chunksPerJob = numTail === 0 && numChunks % numRanks === 0 ? groupSize(numChunks / numRanks) : 1
+  const jobs = makeJobs({ ...all, chunksPerJob })
+  const limit = (maxImbalance * jobs.weights.reduce((sum, weight) => sum + weight, 0)) / numRanks
+  const seating =
+    numTail === 0
+      ? bestSeating(jobs, totalTokens, limit)
+      : bestSeating(jobs, totalTokens, limit, wanted => seatHeadAndTail(all, jobs, numTail, wanted))
+  return chunksOf(seating, numChunks)
+}
+
+/** The rank of each chunk. */
+function chunksOf({ rankOf, jobs: { chunksPerJob } }: Seating, numChunks: number): Int32Array {
+  return Int32Array.from({ length: numChunks }, (_, chunk) => rankOf[Math.floor(chunk / chunksPerJob)]!)
+}
+
+/** The head is searched in groups of chunks, with room for what the tail adds to each rank. */
+function seatHeadAndTail(
+  all: Omit<JobsOptions, 'chunksPerJob'>,
+  jobs: Jobs,
+  numTail: number,
+  wanted: number,
+): Int32Array {
+  const { needs, numRanks, totalTokens } = all
+  const numHead = jobs.count - numTail
+  const room = heaviest(jobs.weights.subarray(numHead, jobs.count), Math.ceil(numTail / numRanks))
+  const head = makeJobs({
+    ...all,
+    needs: { ...needs, offsets: needs.offsets.subarray(0, numHead + 1) },
+    workloads: jobs.weights.subarray(0, numHead),
+    chunksPerJob: groupSize(numHead / numRanks),
+  })
+  return seatTail(jobs, chunksOf(bestSeating(head, totalTokens, wanted - room), numHead), wanted)
+}
+
+function heaviest(weights: Float64Array, count: number): number {
+  return weights
+    .slice()
+    .sort()
+    .subarray(-count)
+    .reduce((sum, weight) => sum + weight, 0)
 }
 
 /** @throws `ArgumentError` unless `value` is a finite number `>= 1` */
@@ -88,31 +125,54 @@ export function requireMaxImbalance(value: unknown, argument: string): number {
   throw new ArgumentError({ argument, expected: 'a finite number >= 1', actual: value })
 }
 
-function bestSeating(jobs: Jobs, totalTokens: number, maxImbalance: number): Int32Array {
-  const meanLoad = jobs.weights.reduce((sum, weight) => sum + weight, 0) / jobs.numRanks
+/**
+ * @param limit load that no rank should exceed
+ * @param search in place of swaps: gets the limit, returns the rank of each job and empty seat
+ */
+function bestSeating(
+  jobs: Jobs,
+  totalTokens: number,
+  limit: number,
+  search?: (limit: number) => Int32Array,
+): Seating {
   const sequential = new Seating(jobs, sequentialStart(jobs))
   const folded = new Seating(jobs, foldedStart(jobs))
   const balanced = new Seating(jobs, balancedStart(jobs))
   const balancedMax = largest(balanced.load)
   const isDense = jobs.meanNeed > DENSE_SHARE * totalTokens
-  const wanted = Math.min(maxImbalance * meanLoad, isDense ? balancedMax : Number.POSITIVE_INFINITY)
+  const wanted = Math.min(limit, isDense ? balancedMax : Number.POSITIVE_INFINITY)
 
+  const bySwaps = () => searchBySwaps(jobs, { sequential, folded, balanced }, isDense, wanted)
+  const found = search?.(wanted) ?? bySwaps()
+  // Of equally good ones the plainest: under a full mask, for example, any is as good as consecutive chunks.
+  const candidates = [sequential, folded, balanced, new Seating(jobs, found)]
+  return fewestRows(candidates, wanted) ?? fewestRows(candidates, balancedMax)!
+}
+
+interface Starts {
+  readonly sequential: Seating
+  readonly folded: Seating
+  readonly balanced: Seating
+}
+
+function searchBySwaps(
+  jobs: Jobs,
+  { sequential, folded, balanced }: Starts,
+  isDense: boolean,
+  wanted: number,
+): Int32Array {
   const local = fewestRows([sequential, folded], wanted)
   const isPolish = local !== undefined || isDense
   const steps = Math.max(MIN_STEPS, (isPolish ? POLISH_STEPS : SEARCH_STEPS) * jobs.count)
   // Few intervals are visited to look at a swap, all of a rank to make one: one in about four is made.
   const visitsPerStep = 16 + (jobs.perRank * (jobs.needs.starts.length / jobs.count)) / 2
-  const found = swapSearch(jobs, {
+  return swapSearch(jobs, {
     steps: Math.floor(Math.min(steps, Math.max(MAX_VISITS, MAX_VISITS_PER_JOB * jobs.count) / visitsPerStep)),
     start: (local ?? (isDense ? balanced : sequential)).rankOf,
     loadLimit: wanted,
     heat: isPolish ? POLISH_HEAT : SEARCH_HEAT,
     seed: SEED,
   })
-  // Of equally good ones the plainest: under a full mask, for example, any is as good as consecutive chunks.
-  const candidates = [sequential, folded, balanced, new Seating(jobs, found)]
-  const best = fewestRows(candidates, wanted) ?? fewestRows(candidates, balancedMax)
-  return best!.rankOf
 }
 
 /** The first of those seatings with the fewest rows whose ranks stay within the limit. */

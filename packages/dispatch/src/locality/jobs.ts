@@ -32,11 +32,13 @@ export interface JobsOptions {
   readonly numRanks: number
   readonly totalTokens: number
   readonly chunkSize: number
+  /** A divisor of the number of chunks. */
+  readonly chunksPerJob: number
 }
 
-export function makeJobs({ needs, workloads, numRanks, totalTokens, chunkSize }: JobsOptions): Jobs {
+export function makeJobs(options: JobsOptions): Jobs {
+  const { needs, workloads, numRanks, totalTokens, chunkSize, chunksPerJob } = options
   const numChunks = needs.offsets.length - 1
-  const chunksPerJob = numChunks % numRanks === 0 ? groupSize(numChunks / numRanks) : 1
   const count = numChunks / chunksPerJob
   const perRank = Math.ceil(count / numRanks)
   const weights = new Float64Array(numRanks * perRank)
@@ -72,7 +74,7 @@ export function makeJobs({ needs, workloads, numRanks, totalTokens, chunkSize }:
  * The greatest divisor that leaves enough jobs for a rank to be balanced well, and an even number of them if
  * that of its chunks is even: such ranks can pair equally many late and early jobs.
  */
-function groupSize(chunksPerRank: number): number {
+export function groupSize(chunksPerRank: number): number {
   const unit = chunksPerRank % 2 === 0 ? chunksPerRank / 2 : chunksPerRank
   let size = Math.floor(chunksPerRank / MIN_JOBS_PER_RANK)
   while (size > 1 && unit % size !== 0) size--

@@ -33,6 +33,13 @@ export interface FfaArgs {
   readonly disable_fwd_atomic_reduction: boolean
 }
 
+/** The mask of some keys of a buffer. */
+export interface AttnArgPart {
+  readonly arg: AttnArg
+  /** Number of keys that it is about. */
+  readonly seqlen_k: number
+}
+
 /** The mask of one kernel call, in positions of the buffers that the kernel gets. Slices are kept as given. */
 export class AttnArg {
   readonly q_ranges: AttnRanges
@@ -74,6 +81,31 @@ export class AttnArg {
       attn_type_map: slices.map(slice => slice.mask_type),
       total_area: bands.reduce((area, band) => area + bandArea(band), 0),
     })
+  }
+
+  /** One call for the masks of several, whose keys are put one behind the other; all have the same queries. */
+  static join(parts: readonly AttnArgPart[]): AttnArg {
+    const q_ranges = new AttnRanges()
+    const k_ranges = new AttnRanges()
+    const attn_type_map: number[] = []
+    let total_area = 0
+    let offset = 0
+    for (const { arg, seqlen_k } of parts) {
+      q_ranges.extend(arg.q_ranges)
+      for (const range of arg.k_ranges) k_ranges.append(range.offset(offset))
+      for (const type of arg.attn_type_map) attn_type_map.push(type)
+      total_area += arg.total_area
+      offset += seqlen_k
+    }
+    return new AttnArg({ q_ranges, k_ranges, attn_type_map, total_area })
+  }
+
+  /** The same mask where the queries have moved by `offset` rows. */
+  move_queries(offset: number): AttnArg {
+    const q_ranges = new AttnRanges()
+    for (const range of this.q_ranges) q_ranges.append(range.offset(offset))
+    const { k_ranges, attn_type_map, total_area } = this
+    return new AttnArg({ q_ranges, k_ranges, attn_type_map, total_area })
   }
 
   /** Whether there is nothing to compute, forward (the default) or backward. */

@@ -74,16 +74,10 @@ export class CalcMeta {
   }
 
   private merge(): AttnArg {
-    const q_ranges = this.local_attn_arg.q_ranges.clone()
-    const k_ranges = this.local_attn_arg.k_ranges.clone()
-    const attn_type_map = [...this.local_attn_arg.attn_type_map]
-    let offset = this.seqlen_k_local
-    this.remote_attn_args_list.forEach((arg, stage) => {
-      q_ranges.extend(arg.q_ranges)
-      for (const range of arg.k_ranges) k_ranges.append(range.offset(offset))
-      for (const type of arg.attn_type_map) attn_type_map.push(type)
-      offset += this.seqlen_k_per_remote_stage[stage]!
-    })
-    return new AttnArg({ q_ranges, k_ranges, attn_type_map, total_area: this.total_area })
+    const remote = this.remote_attn_args_list.map((arg, stage) => ({
+      arg,
+      seqlen_k: this.seqlen_k_per_remote_stage[stage]!,
+    }))
+    return AttnArg.join([{ arg: this.local_attn_arg, seqlen_k: this.seqlen_k_local }, ...remote])
   }
 }

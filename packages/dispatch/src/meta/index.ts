@@ -1,4 +1,4 @@
-export { AttnArg, type AttnArgOptions, type FfaArgs } from './attn-arg.js'
+export { AttnArg, type AttnArgOptions, type AttnArgPart, type FfaArgs } from './attn-arg.js'
 export { CalcMeta, type CalcMetaOptions } from './calc-meta.js'
 export { CommMeta, type CommMetaOptions, type StageBytes } from './comm-meta.js'
 export {

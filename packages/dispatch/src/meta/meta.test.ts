@@ -47,6 +47,31 @@ describe('AttnArg', () => {
     expect(new AttnArg({ ...twice, total_area: 99 }).total_area).toBe(99)
   })
 
+  it('joins masks whose keys are put one behind the other', () => {
+    const joined = AttnArg.join([
+      { arg: host, seqlen_k: 4 },
+      { arg: empty, seqlen_k: 3 },
+      { arg: remote, seqlen_k: 6 },
+    ])
+    expect(joined.k_ranges.to_naive_ranges()).toEqual([
+      [0, 4],
+      [7, 9],
+      [9, 13],
+    ])
+    expect([joined.attn_type_map, joined.total_area]).toEqual([[1, 0, 2], 25])
+    expect(AttnArg.join([]).can_skip()).toBe(true)
+  })
+
+  it('moves queries', () => {
+    const moved = remote.move_queries(3)
+    expect(moved.q_ranges.to_naive_ranges()).toEqual([
+      [3, 7],
+      [5, 7],
+    ])
+    expect(moved.k_ranges.equals(remote.k_ranges)).toBe(true)
+    expect([moved.attn_type_map, moved.total_area]).toEqual([remote.attn_type_map, 15])
+  })
+
   it('gives the arguments of the kernel', () => {
     expect(remote.to_ffa_args()).toEqual({
       q_ranges: Int32Array.of(0, 4, 2, 4),
