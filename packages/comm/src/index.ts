@@ -14,6 +14,7 @@ export { type GroupCastOptions, group_cast } from './group-collective/group-cast
 export type { GroupPlanOptions } from './group-collective/group-plan.js'
 export { type GroupReduceOp, type GroupReduceOptions, group_reduce } from './group-collective/group-reduce.js'
 export type { Tensors } from './group-collective/group-tensors.js'
+export { GrpCollConfig, type GrpCollConfigOptions } from './grp-coll-config.js'
 export { ProcessGroup } from './process-group.js'
 export { GeneralWork, Work, WorkWithPostProcessFn } from './work.js'
 export {

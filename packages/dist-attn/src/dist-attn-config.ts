@@ -1,3 +1,4 @@
+import { GrpCollConfig } from '@magi-attention/comm'
 import { ArgumentError } from '@magi-attention/common'
 import { DispatchConfig, OverlapConfig } from '@magi-attention/dispatch'
 import { type KeysOf, requireOptions } from './check.js'
@@ -7,32 +8,33 @@ export interface DistAttnConfigOptions {
   readonly dispatch_config?: DispatchConfig | undefined
   /** How communication is hidden behind computation. Default: `new OverlapConfig()`. */
   readonly overlap_config?: OverlapConfig | undefined
+  /** Taken as in Python, without effect. Default: `new GrpCollConfig()`. */
+  readonly grpcoll_config?: GrpCollConfig | undefined
 }
 
-const configKeys: KeysOf<DistAttnConfigOptions> = { dispatch_config: true, overlap_config: true }
+const configKeys: KeysOf<DistAttnConfigOptions> = {
+  dispatch_config: true,
+  overlap_config: true,
+  grpcoll_config: true,
+}
 
 /** How distributed attention is planned. Immutable. */
 export class DistAttnConfig {
   readonly dispatch_config: DispatchConfig
   readonly overlap_config: OverlapConfig
+  readonly grpcoll_config: GrpCollConfig
 
   /** @throws ArgumentError for parts of another class, and unknown options */
   constructor(options: DistAttnConfigOptions = {}) {
     requireOptions('DistAttnConfig', options, configKeys)
-    const { dispatch_config = new DispatchConfig(), overlap_config = new OverlapConfig() } = options
-    if (!(dispatch_config instanceof DispatchConfig)) {
-      const expected = 'a DispatchConfig'
-      throw new ArgumentError({ argument: 'dispatch_config', expected, actual: dispatch_config })
-    }
-    if (!(overlap_config instanceof OverlapConfig)) {
-      throw new ArgumentError({
-        argument: 'overlap_config',
-        expected: 'an OverlapConfig',
-        actual: overlap_config,
-      })
-    }
-    this.dispatch_config = dispatch_config
-    this.overlap_config = overlap_config
+    const {
+      dispatch_config = new DispatchConfig(),
+      overlap_config = new OverlapConfig(),
+      grpcoll_config = new GrpCollConfig(),
+    } = options
+    this.dispatch_config = requirePart('dispatch_config', dispatch_config, DispatchConfig)
+    this.overlap_config = requirePart('overlap_config', overlap_config, OverlapConfig)
+    this.grpcoll_config = requirePart('grpcoll_config', grpcoll_config, GrpCollConfig)
     Object.freeze(this)
   }
 
@@ -42,6 +44,11 @@ export class DistAttnConfig {
   }
 
   toString(): string {
-    return `DistAttnConfig(${this.dispatch_config}, ${this.overlap_config})`
+    return `DistAttnConfig(${this.dispatch_config}, ${this.overlap_config}, ${this.grpcoll_config})`
   }
+}
+
+function requirePart<T>(argument: string, value: unknown, part: new (options?: object) => T): T {
+  if (value instanceof part) return value
+  throw new ArgumentError({ argument, expected: `a ${part.name}`, actual: value })
 }

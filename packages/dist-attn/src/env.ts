@@ -16,18 +16,6 @@ function flag(variable: string, meaning: string): EnvironmentSwitch<boolean> {
   return { variable, byDefault: false, meaning, parse: text => oneOf(variable, text, ['0', '1']) === '1' }
 }
 
-function refusedFlag(variable: string, meaning: string): EnvironmentSwitch<false> {
-  const parse = (text: string): false => {
-    if (oneOf(variable, text, ['0', '1']) === '0') return false
-    throw new UnsupportedError({
-      argument: variable,
-      expected: '0, since this build does not have it',
-      actual: text,
-    })
-  }
-  return { variable, byDefault: false, meaning, parse }
-}
-
 function choice<T extends string>(
   variable: string,
   byDefault: T,
@@ -98,7 +86,10 @@ export const environmentSwitches = {
     `${prefix}QO_COMM`,
     'queries and outputs travel, too, where that moves less or balances better; in one stage',
   ),
-  flattenHeadGroups: refusedFlag(`${prefix}FLATTEN_HEAD_GROUPS`, 'balances heads one by one; refused'),
+  flattenHeadGroups: flag(
+    `${prefix}FLATTEN_HEAD_GROUPS`,
+    'kv heads are planned as sequences of their own, so that QO_COMM may give them to different ranks',
+  ),
   minChunksPerRank: integer(
     `${prefix}MIN_CHUNKS_PER_RANK`,
     8,
@@ -128,6 +119,12 @@ export const environmentSwitches = {
     'none',
     ['none', 'sum', 'avg'],
     'how the gradient of the sink is reduced over the ranks; `none` leaves each rank its part',
+  ),
+  mergeStages: choice(
+    `${prefix}MERGE_STAGES`,
+    'auto',
+    ['auto', 'never'],
+    '`auto`: stages whose communication takes less time than a kernel call of their own share one; `never`: none do',
   ),
   cudaDeviceMaxConnections: integer(
     'CUDA_DEVICE_MAX_CONNECTIONS',

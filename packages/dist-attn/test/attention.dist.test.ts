@@ -6,12 +6,21 @@ import { runProgram } from './helpers/run-program.js'
 const families = Object.entries(maskFamilies)
 const degrees = [0, 1, 2, 3, 'dynamic'] as const
 
-/** Every mask with two of the degrees, in turn. */
+const switchOf = (name: string, value = '1') => ({ [`MAGI_ATTENTION_${name}`]: value })
+
+/** A kernel call for each stage: so small problems would do without by themselves. */
+const callPerStage = switchOf('MERGE_STAGES', 'never')
+
+/** Every mask with two of the degrees, in turn, once with stages that share kernel calls and once without. */
 const masksByDegree: AttentionCase[] = families.flatMap(([name, mask], i) =>
-  [0, 1].map(offset => {
+  [0, 1].flatMap(offset => {
     const degree = degrees[(i + 2 * offset) % degrees.length]!
     const total = 91 + i
-    return { ...caseDefaults, ...mask(total), name: `${name}, degree ${degree}`, total, degree, seed: i }
+    const problem = { ...caseDefaults, ...mask(total), total, degree, seed: i }
+    return [
+      { ...problem, name: `${name}, degree ${degree}` },
+      { ...problem, name: `${name}, degree ${degree}, a call for each stage`, env: callPerStage },
+    ]
   }),
 )
 
@@ -33,7 +42,7 @@ const varlenOneLong: Pick<AttentionCase, 'q_ranges' | 'k_ranges' | 'attn_mask_ty
   attn_mask_type: ['full', 'full'],
 }
 
-const switchOf = (name: string, value = '1') => ({ [`MAGI_ATTENTION_${name}`]: value })
+const flattened = switchOf('FLATTEN_HEAD_GROUPS')
 
 const variants: AttentionCase[] = [
   { ...base, name: 'one head, sink', heads: [1, 1, 16], sinkTokens: 3 },
@@ -88,8 +97,36 @@ const variants: AttentionCase[] = [
     dtype: 'bfloat16',
     env: { ...switchOf('QO_COMM'), ...switchOf('FORWARD_HIGH_PRECISION_REDUCE') },
   },
+  { ...base, name: 'heads one by one', ...allTypes, heads: [6, 3, 8], softcap: 2, degree: 2, env: flattened },
+  {
+    ...base,
+    name: 'heads one by one, uneven shards with a short chunk',
+    ...maskFamilies['varlen causal']!(92),
+    total: 92,
+    uneven: true,
+    heads: [4, 2, 8],
+    dtype: 'bfloat16',
+    env: flattened,
+  },
+  {
+    ...base,
+    name: 'heads one by one, queries travel',
+    ...varlenOneLong,
+    heads: [4, 4, 8],
+    env: { ...flattened, ...switchOf('QO_COMM') },
+  },
+  { ...base, name: 'kernel calls that differ between ranks', degree: 3, envOfEvenRanks: callPerStage },
   { ...base, name: 'plans checked', degree: 2, env: switchOf('SANITY_CHECK') },
 ]
+
+/** Also with a kernel call for each stage, where queries stay. */
+const variantsByStage = variants
+  .filter(({ env, degree }) => degree !== 0 && !('MAGI_ATTENTION_QO_COMM' in env))
+  .map(variant => ({
+    ...variant,
+    name: `${variant.name}, by stage`,
+    env: { ...variant.env, ...callPerStage },
+  }))
 
 const sliceArbitrary = (total: number) =>
   fc
@@ -112,6 +149,7 @@ const caseArbitrary: fc.Arbitrary<AttentionCase> = fc.integer({ min: 64, max: 12
       sinkTokens: fc.constantFrom(0, 2),
       softcap: fc.constantFrom(0, 0, 3),
       seed: fc.nat(1 << 20),
+      env: fc.constantFrom({}, callPerStage),
     })
     .map(({ slices, ...rest }) => {
       const all = [...slices, { q: [3, 9] as [number, number], k: [0, total] as [number, number], type: 0 }]
@@ -135,6 +173,12 @@ describe('attention over several ranks', () => {
       name: `${problem.name}, queries travel`,
       env: switchOf('QO_COMM'),
     }))
-    await runProgram('attention', worldSize, [...masksByDegree, ...variants, ...generated, ...travelling])
+    await runProgram('attention', worldSize, [
+      ...masksByDegree,
+      ...variants,
+      ...variantsByStage,
+      ...generated,
+      ...travelling,
+    ])
   })
 })

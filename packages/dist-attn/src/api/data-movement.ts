@@ -23,11 +23,11 @@ export interface UndispatchOptions {
 }
 
 export interface RollOptions {
-  /** `[shard_seqlen, …]`, any dtype. */
+  /** `[shard_seqlen, …]`, any dtype; with `dim` the tokens lie along that dimension, as in `[batch, shard_seqlen]`. */
   readonly x: Tensor
   /** Tokens to roll by, positive towards larger positions; any integer. */
   readonly shift: number
-  /** The dimension of the tokens: only 0. Default 0. */
+  /** The dimension of the tokens, negative from the end. Default 0. */
   readonly dim?: number | undefined
   readonly key: DistAttnRuntimeKey
 }
@@ -66,8 +66,9 @@ export function undispatch(options: UndispatchOptions): Tensor {
  * `dispatch` would do to the padded sequence, so that tokens wrap through the padding. Rows go straight to the rank that
  * gets them. Every rank of the group must call it.
  *
- * @returns `[shard_seqlen, …]`
- * @throws ShapeError, ArgumentError, UnsupportedError for another dimension, CommError and its kind
+ * @returns a tensor like `x`
+ * @throws ShapeError unless `x` has this rank's tokens along `dim`; ArgumentError for a dimension that it does not have and a
+ * key that is not remembered; CommError and its kind
  */
 export function roll(options: RollOptions): Tensor {
   requireOptions('roll', options, rollKeys)

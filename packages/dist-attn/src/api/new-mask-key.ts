@@ -106,7 +106,11 @@ export function make_flex_key_for_new_mask_after_dispatch(options: NewFlexMaskOp
     chunk_size: old.chunk_size,
     cp_group: old.cp_group,
     cp_mesh: old.cp_mesh,
-    dist_attn_config: new DistAttnConfig({ dispatch_config, overlap_config: config.overlap_config }),
+    dist_attn_config: new DistAttnConfig({
+      dispatch_config,
+      overlap_config: config.overlap_config,
+      grpcoll_config: config.grpcoll_config,
+    }),
     uneven_shard: old.uneven_shard,
     switches: { ...readSwitches(), hierarchicalComm: old.hierarchical_comm },
     key_for_dispatch: old.key_for_dispatch ?? old,

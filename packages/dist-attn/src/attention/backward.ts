@@ -1,11 +1,10 @@
 import { all_reduce, type WorkWithPostProcessFn } from '@magi-attention/comm'
-import type { AttnArg } from '@magi-attention/dispatch'
 import { type AttnGrads, flex_flash_attn_backward } from '@magi-attention/ffa-kernel'
 import { type Tensor, zeros } from '@magi-attention/tensor'
 import type { RuntimeSwitches } from '../env.js'
-import { joinKeys, stagesOf } from './forward.js'
-import { RemoteKeys, reduceStage } from './key-exchange.js'
-import { accumulationDType, type DistAttnPart, type KeyValue, maskOf, type Scores } from './stage.js'
+import type { KernelCall } from './kernel-calls.js'
+import { CallKeys, reduceStage, rowsOfStage } from './key-exchange.js'
+import { accumulationDType, type DistAttnPart, type KeyValue, maskOf, rowsOf, type Scores } from './stage.js'
 
 export interface DistBackwardInputs extends KeyValue {
   readonly q: Tensor
@@ -14,7 +13,7 @@ export interface DistBackwardInputs extends KeyValue {
   readonly out: Tensor
   readonly lse: Tensor
   readonly gradOut: Tensor
-  /** Keys and values of the last stage, if forward kept them: backward begins with that stage then. */
+  /** Keys and values of the last call, if forward kept them: backward begins with that call then. */
   readonly tail: KeyValue | null
 }
 
@@ -32,11 +31,7 @@ export function distBackward(
   inputs: DistBackwardInputs,
   options: DistBackwardOptions,
 ): AttnGrads {
-  const { overlap_degree, no_overlap } = part.plan.calc_meta
-  const grads =
-    overlap_degree === 0 || no_overlap
-      ? backwardAtOnce(part, inputs, options)
-      : backwardByStages(part, inputs, options)
+  const grads = backwardByCalls(part, inputs, options)
   const { dsinkAllReduceOp } = options.switches
   if (grads.grad_sink && dsinkAllReduceOp !== 'none') {
     all_reduce(grads.grad_sink, { op: dsinkAllReduceOp, group: part.group })
@@ -50,106 +45,108 @@ export function distBackward(
   }
 }
 
-/** Backward of one kernel call, into the dtype in which gradients add up. */
+/** Backward of one kernel call, into the dtype in which gradients add up; `grad_q` is that of its rows. */
 function backwardOf(
-  arg: AttnArg,
+  call: KernelCall,
   keys: KeyValue,
   inputs: DistBackwardInputs,
   { scores }: DistBackwardOptions,
-  sink: Tensor | null,
 ): AttnGrads {
-  const { q, out, lse, gradOut } = inputs
+  const { q, out, lse, gradOut, sink } = inputs
   return flex_flash_attn_backward({
-    q,
+    q: rowsOf(q, call),
     ...keys,
-    ...maskOf(arg),
+    ...maskOf(call.arg),
     ...scores,
-    sink,
-    out,
-    lse,
-    grad_out: gradOut,
+    sink: call.hasOwnKeys ? sink : null,
+    out: rowsOf(out, call),
+    lse: rowsOf(lse, call),
+    grad_out: rowsOf(gradOut, call),
     grad_dtype: accumulationDType(q.dtype),
   })
 }
 
-function backwardAtOnce(
+function backwardByCalls(
   part: DistAttnPart,
   inputs: DistBackwardInputs,
   options: DistBackwardOptions,
 ): AttnGrads {
-  const { merged_attn_arg, local_attn_arg, seqlen_k_local, seqlen_k_per_remote_stage } = part.plan.calc_meta
-  const all = joinKeys(part, { k: inputs.k, v: inputs.v }, options.switches)
-  const grads = backwardOf(merged_attn_arg ?? local_attn_arg, all, inputs, options, inputs.sink)
-  const rows = (start: number, length: number): KeyValue => ({
-    k: grads.grad_k.narrow(0, start, length),
-    v: grads.grad_v.narrow(0, start, length),
+  const { calls, plan } = part
+  const { q, k, v, tail } = inputs
+  const { switches } = options
+  const dtype = accumulationDType(q.dtype)
+  const wireDType = switches.backwardHighPrecisionReduce ? dtype : q.dtype
+  const last = calls.at(-1)!
+  // With a tail the call on own keys comes last, and hides what others send meanwhile.
+  const order = tail ? [last, ...calls.slice(1, -1), calls[0]!] : calls
+  const callKeys = new CallKeys(part, { k, v }, tail ? order.slice(1) : order, {
+    isStageByStage: switches.cudaDeviceMaxConnections === 1,
   })
-  const own = rows(0, seqlen_k_local)
-  let start = seqlen_k_local
-  for (const stage of stagesOf(part)) {
-    const length = seqlen_k_per_remote_stage[stage]!
-    reduceStage(part, rows(start, length), own, stage, wireDType(inputs, options)).wait_post_process()
-    start += length
-  }
-  return { ...grads, grad_k: own.k, grad_v: own.v }
-}
+  const zerosFor = (x: Tensor, rows: number) =>
+    zeros([rows, ...x.shape.slice(1)], { dtype, device: x.device })
+  const zeroKeys = (rows: number): KeyValue => ({ k: zerosFor(k, rows), v: zerosFor(v, rows) })
 
-function wireDType({ q }: DistBackwardInputs, { switches }: DistBackwardOptions) {
-  return switches.backwardHighPrecisionReduce ? accumulationDType(q.dtype) : q.dtype
-}
-
-function backwardByStages(
-  part: DistAttnPart,
-  inputs: DistBackwardInputs,
-  options: DistBackwardOptions,
-): AttnGrads {
-  const { calc_meta } = part.plan
-  const { k, v, tail } = inputs
-  const own = { k, v }
-  const last = calc_meta.overlap_degree - 1
-  const stages = tail ? [last, ...stagesOf(part).slice(0, last)] : stagesOf(part)
-  const isStageByStage = options.switches.cudaDeviceMaxConnections === 1
-  const asked = tail ? stages.slice(1) : stages
-  const remote = new RemoteKeys(part, own, asked, isStageByStage)
-  const backwardOnHost = () => backwardOf(calc_meta.local_attn_arg, own, inputs, options, inputs.sink)
-
-  const host = tail ? null : backwardOnHost()
-  const zerosLike = (x: Tensor) => zeros(x.shape, { dtype: accumulationDType(x.dtype), device: x.device })
-  const into: KeyValue = host ? { k: host.grad_k, v: host.grad_v } : { k: zerosLike(k), v: zerosLike(v) }
-  let gradQ = host?.grad_q ?? null
-  const addToQ = (more: Tensor) => {
-    const before = gradQ
-    gradQ = before === null ? more : before.add(more)
-    before?.dispose()
-  }
-
+  const { seqlen_k_local } = plan.calc_meta
+  /** What others send is added to this. */
+  let into = tail ? zeroKeys(seqlen_k_local) : null
+  let own: KeyValue | null = null
+  let gradQ: Tensor | null = null
+  let gradSink: Tensor | null = null
   const works: WorkWithPostProcessFn<unknown>[] = []
-  for (const stage of stages) {
-    const keys = tail && stage === last ? tail : remote.take(stage)
-    const arg = calc_meta.remote_attn_args_list[stage]!
+  for (const call of order) {
+    const keys = tail && call === last ? tail : callKeys.take(call)
     let gradKeys: KeyValue
-    if (arg.can_skip(true)) {
-      gradKeys = { k: zerosLike(keys.k), v: zerosLike(keys.v) }
+    if (call.hasOwnKeys || !call.arg.can_skip(true)) {
+      const grads = backwardOf(call, keys, inputs, options)
+      gradKeys = { k: grads.grad_k, v: grads.grad_v }
+      gradSink ??= grads.grad_sink
+      gradQ = addRows(gradQ ?? (call.hasOwnKeys ? null : zerosFor(q, q.shape[0]!)), grads.grad_q, call)
     } else {
-      const { grad_q, grad_k, grad_v } = backwardOf(arg, keys, inputs, options, null)
-      addToQ(grad_q)
-      gradKeys = { k: grad_k, v: grad_v }
+      gradKeys = zeroKeys(call.seqlen_k)
     }
-    works.push(reduceStage(part, gradKeys, into, stage, wireDType(inputs, options)))
-    // What is on its way holds its memory itself.
-    for (const done of [keys, gradKeys]) {
-      done.k.dispose()
-      done.v.dispose()
+    callKeys.release(keys)
+    if (call.hasOwnKeys) {
+      own = narrowKeys(gradKeys, 0, seqlen_k_local)
+      into ??= own
     }
+    for (const stage of call.stages) {
+      const { start, length } = rowsOfStage(part, call, stage)
+      const ofStage = narrowKeys(gradKeys, start, length)
+      works.push(reduceStage(part, ofStage, into!, stage, wireDType))
+      // What is on its way holds its memory itself.
+      disposeKeys(ofStage)
+    }
+    if (!call.hasOwnKeys) disposeKeys(gradKeys)
   }
-
-  const atEnd = host ?? backwardOnHost()
-  if (!host) addToQ(atEnd.grad_q)
   for (const work of works) work.wait_post_process()
+  const isSplit = own !== into
   return {
     grad_q: gradQ!,
-    grad_k: host ? into.k : atEnd.grad_k.add(into.k),
-    grad_v: host ? into.v : atEnd.grad_v.add(into.v),
-    grad_sink: atEnd.grad_sink,
+    grad_k: isSplit ? own!.k.add(into!.k) : own!.k,
+    grad_v: isSplit ? own!.v.add(into!.v) : own!.v,
+    grad_sink: gradSink,
   }
+}
+
+/** `whole` with the rows of a call added to it, or these rows if they are all there are. Takes both over. */
+function addRows(whole: Tensor | null, rows: Tensor, { rows: { start, length } }: KernelCall): Tensor {
+  if (whole === null) return rows
+  using more = rows
+  if (length === whole.shape[0]) {
+    using before = whole
+    return before.add(more)
+  }
+  using target = whole.narrow(0, start, length)
+  using sum = target.add(more)
+  target.copy_(sum)
+  return whole
+}
+
+function narrowKeys({ k, v }: KeyValue, start: number, length: number): KeyValue {
+  return { k: k.narrow(0, start, length), v: v.narrow(0, start, length) }
+}
+
+function disposeKeys({ k, v }: KeyValue): void {
+  k.dispose()
+  v.dispose()
 }

@@ -1,4 +1,4 @@
-import { ArgumentError, DTypeError, ShapeError } from '@magi-attention/common'
+import { ArgumentError, DTypeError, ShapeError, UnsupportedError } from '@magi-attention/common'
 import { flex_flash_attn_forward } from '@magi-attention/ffa-kernel'
 import { no_grad, type Tensor, tidy } from '@magi-attention/tensor'
 import { assertTensor } from '@magi-attention/tensor/internal'
@@ -63,6 +63,17 @@ export function checkCall(
       })
     }),
   )
+}
+
+/** @throws UnsupportedError for what is of all heads together, where heads are told apart */
+export function checkFlattened({ sink }: LocalTensors, returnMaxLogits: boolean): void {
+  const because = 'since MAGI_ATTENTION_FLATTEN_HEAD_GROUPS was 1 when the key was made'
+  if (sink !== null) {
+    throw new UnsupportedError({ argument: 'sink', expected: `null, ${because}`, actual: sink })
+  }
+  if (returnMaxLogits) {
+    throw new UnsupportedError({ argument: 'return_max_logits', expected: `false, ${because}`, actual: true })
+  }
 }
 
 /** @throws ArgumentError unless a scale is left out or finite, and a cap finite and not negative */

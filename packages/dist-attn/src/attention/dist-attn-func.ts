@@ -19,10 +19,9 @@ export interface DistAttnFuncOptions {
 
 type Inputs = readonly [q: Tensor, k: Tensor, v: Tensor, sink: Tensor | null]
 
-/** Whether the keys of the last stage stay until backward, which begins with them then. */
+/** Whether the keys of the last call stay until backward, which begins with them then. */
 function keepsTail({ part, switches }: DistAttnFuncOptions): boolean {
-  const { overlap_degree, no_overlap } = part.plan.calc_meta
-  return switches.backwardHideTailReduce && overlap_degree > 0 && !no_overlap
+  return switches.backwardHideTailReduce && part.calls.length > 1
 }
 
 const distAttnFunction: CustomFunction<DistAttnFuncOptions, Inputs> = {

@@ -1,9 +1,10 @@
 import { all_reduce } from '@magi-attention/comm'
 import { flex_flash_attn_forward } from '@magi-attention/ffa-kernel'
-import { cat, type Tensor, tidy } from '@magi-attention/tensor'
+import { type Tensor, tidy } from '@magi-attention/tensor'
 import type { RuntimeSwitches } from '../env.js'
-import { RemoteKeys } from './key-exchange.js'
-import { accumulationDType, type DistAttnPart, type KeyValue, maskOf, type Scores } from './stage.js'
+import type { KernelCall } from './kernel-calls.js'
+import { CallKeys } from './key-exchange.js'
+import { accumulationDType, type DistAttnPart, type KeyValue, maskOf, rowsOf, type Scores } from './stage.js'
 
 export interface DistForwardInputs extends KeyValue {
   readonly q: Tensor
@@ -14,7 +15,7 @@ export interface DistForwardOptions {
   readonly scores: Scores
   readonly switches: RuntimeSwitches
   readonly returnMaxLogits: boolean
-  /** Whether to hand out the keys and values of the last stage. */
+  /** Whether to hand out the keys and values of the last call. */
   readonly keepsTail: boolean
 }
 
@@ -29,8 +30,8 @@ export interface DistForwardResult {
 }
 
 /**
- * The host stage sees the rank's own keys, and the sink: every query has exactly one host stage, so the sink counts
- * once. Each remote stage is merged into `out` and `lse` by the kernel. All of a stage's communication takes place even
+ * The first call sees the rank's own keys, and the sink: every query is in exactly one first call, so the sink counts
+ * once. Each later one is merged into `out` and `lse` by the kernel. All of a stage's communication takes place even
  * if this rank computes nothing there, since others may.
  */
 export function distForward(
@@ -39,88 +40,48 @@ export function distForward(
   options: DistForwardOptions,
 ): DistForwardResult {
   return tidy(() => {
-    const { overlap_degree, no_overlap } = part.plan.calc_meta
-    const result =
-      overlap_degree === 0 || no_overlap
-        ? forwardAtOnce(part, inputs, options)
-        : forwardByStages(part, inputs, options)
+    const result = forwardByCalls(part, inputs, options)
     if (result.maxLogits) all_reduce(result.maxLogits, { op: 'max', group: part.group })
     return result
   })
 }
 
-/** One kernel call over all keys, once they are there. */
-function forwardAtOnce(
-  part: DistAttnPart,
-  { q, k, v, sink }: DistForwardInputs,
-  { scores, returnMaxLogits, switches }: DistForwardOptions,
-): DistForwardResult {
-  const { calc_meta } = part.plan
-  const all = joinKeys(part, { k, v }, switches)
-  const [out, { lse, max_logits }] = flex_flash_attn_forward({
-    q,
-    ...all,
-    ...maskOf(calc_meta.merged_attn_arg ?? calc_meta.local_attn_arg),
-    ...scores,
-    sink,
-    return_max_logits: returnMaxLogits,
-  })
-  return { out, lse, maxLogits: max_logits, tail: null }
-}
-
-/** `[own keys; remote keys]`, and the values likewise. */
-export function joinKeys(part: DistAttnPart, own: KeyValue, switches: RuntimeSwitches): KeyValue {
-  const stages = stagesOf(part)
-  if (stages.length === 0) return own
-  const remote = new RemoteKeys(part, own, stages, switches.cudaDeviceMaxConnections === 1)
-  const all = [own, ...stages.map(stage => remote.take(stage))]
-  return { k: cat(all.map(({ k }) => k)), v: cat(all.map(({ v }) => v)) }
-}
-
-export function stagesOf(part: DistAttnPart): number[] {
-  return Array.from({ length: part.plan.calc_meta.overlap_degree }, (_, stage) => stage)
-}
-
-function forwardByStages(
+function forwardByCalls(
   part: DistAttnPart,
   { q, k, v, sink }: DistForwardInputs,
   { scores, returnMaxLogits, keepsTail, switches }: DistForwardOptions,
 ): DistForwardResult {
-  const { local_attn_arg, remote_attn_args_list } = part.plan.calc_meta
-  const stages = stagesOf(part)
-  const remote = new RemoteKeys(part, { k, v }, stages, switches.cudaDeviceMaxConnections === 1)
+  const [first, ...later] = part.calls as readonly [KernelCall, ...KernelCall[]]
+  const isStageByStage = switches.cudaDeviceMaxConnections === 1
+  const callKeys = new CallKeys(part, { k, v }, part.calls, { isStageByStage })
+  const firstKeys = callKeys.take(first)
   const [out, { lse, max_logits: maxLogits }] = flex_flash_attn_forward({
     q,
-    k,
-    v,
-    ...maskOf(local_attn_arg),
+    ...firstKeys,
+    ...maskOf(first.arg),
     ...scores,
     sink,
     return_max_logits: returnMaxLogits,
-    out_dtype: accumulationDType(q.dtype),
+    out_dtype: later.length === 0 ? q.dtype : accumulationDType(q.dtype),
   })
+  callKeys.release(firstKeys)
   let tail: KeyValue | null = null
-  for (const stage of stages) {
-    const arg = remote_attn_args_list[stage]!
-    const keys = remote.take(stage)
-    if (!arg.can_skip()) {
-      const [, { max_logits: ofStage }] = flex_flash_attn_forward({
-        q,
+  for (const call of later) {
+    const keys = callKeys.take(call)
+    if (!call.arg.can_skip()) {
+      const [, { max_logits: ofCall }] = flex_flash_attn_forward({
+        q: rowsOf(q, call),
         ...keys,
-        ...maskOf(arg),
+        ...maskOf(call.arg),
         ...scores,
         return_max_logits: returnMaxLogits,
-        out,
-        lse,
+        out: rowsOf(out, call),
+        lse: rowsOf(lse, call),
       })
-      if (maxLogits && ofStage) raiseTo(maxLogits, ofStage)
+      if (maxLogits && ofCall) raiseTo(maxLogits, ofCall)
     }
-    if (keepsTail && stage === stages.length - 1) {
-      tail = keys
-    } else {
-      keys.k.dispose()
-      keys.v.dispose()
-    }
+    if (keepsTail && call === later.at(-1)) tail = keys
+    else callKeys.release(keys)
   }
   return { out: out.to(q.dtype), lse, maxLogits, tail }
 }

@@ -1,5 +1,5 @@
 import { group_cast } from '@magi-attention/comm'
-import { apply_function, type CustomFunction, type Tensor } from '@magi-attention/tensor'
+import { apply_function, type CustomFunction, cat, type Tensor, tidy } from '@magi-attention/tensor'
 import { newEmpty } from '@magi-attention/tensor/internal'
 import { planRoll } from './roll-plan.js'
 import { gatherShards, type ShardedSequence } from './shard-collectives.js'
@@ -41,15 +41,43 @@ export const rollByGather: Transport = (local, sequence, shift) => {
   return layout.takeShard(rolled, group.rank())
 }
 
-/** Rolls the whole sequence by `shift` tokens, positive towards larger positions, and leaves each rank its rows. */
+/** The same for a tensor whose tokens lie along `dim`. */
+function alongDim(transport: Transport, dim: number): Transport {
+  return (local, sequence, shift) =>
+    tidy(() => {
+      const outer = local.shape.slice(0, dim).reduce((product, size) => product * size, 1)
+      const tokens = local.shape[dim]!
+      const inner = local.numel() / (outer * tokens)
+      const slices = local.view(outer * tokens, inner)
+      const tokensFirst = cat(
+        Array.from({ length: outer }, (_, i) => slices.narrow(0, i * tokens, tokens)),
+        1,
+      )
+      const rolled = transport(tokensFirst, sequence, shift)
+      return cat(Array.from({ length: outer }, (_, i) => rolled.narrow(1, i * inner, inner))).view(
+        local.shape,
+      )
+    })
+}
+
+/**
+ * Rolls the whole sequence by `shift` tokens, positive towards larger positions, and leaves each rank its rows.
+ * @param dim the dimension of the tokens, not negative
+ */
 export function rollRows(
   local: Tensor,
   sequence: ShardedSequence,
-  shift: number,
-  transport: Transport,
+  { shift, dim, transport }: { shift: number; dim: number; transport: Transport },
 ): Tensor {
   const total = sequence.layout.total_seqlen
   const positive = ((shift % total) + total) % total
-  if (positive === 0) return local.clone()
-  return apply_function(rollFunction, [local], { ...sequence, shift: positive, transport })[0]!
+  if (positive === 0 || local.numel() === 0) return local.clone()
+  const options = { ...sequence, shift: positive }
+  const isFirst = local.shape.slice(0, dim).every(size => size === 1)
+  if (!isFirst) {
+    return apply_function(rollFunction, [local], { ...options, transport: alongDim(transport, dim) })[0]!
+  }
+  using rows = local.view(local.shape.slice(dim))
+  using rolled = apply_function(rollFunction, [rows], { ...options, transport })[0]!
+  return rolled.view(local.shape)
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { DeviceMesh, ProcessGroup } from '@magi-attention/comm'
-import type { AttnMaskType, AttnRanges } from '@magi-attention/common'
+import { ArgumentError, type AttnMaskType, type AttnRanges } from '@magi-attention/common'
 import type { DType } from '@magi-attention/tensor'
 import type { DistAttnConfig } from '../dist-attn-config.js'
 import type { RuntimeSwitches } from '../env.js'
@@ -61,6 +61,8 @@ export class DistAttnRuntimeKey {
   readonly hierarchical_comm: boolean
   /** MAGI_ATTENTION_QO_COMM when the key was made. */
   readonly qo_comm: boolean
+  /** MAGI_ATTENTION_FLATTEN_HEAD_GROUPS when the key was made: kv heads are planned as sequences of their own. */
+  readonly flatten_head_groups: boolean
   /** MAGI_ATTENTION_KERNEL_BACKEND when the key was made. */
   readonly kernel_backend: string
   /** MAGI_ATTENTION_PRECISION when the key was made: the dtype to compute in, or null. */
@@ -73,9 +75,16 @@ export class DistAttnRuntimeKey {
   readonly #k_ranges: AttnRanges
   readonly #hash: string
 
-  /** @internal */
+  /** @internal @throws ArgumentError without heads, where they are planned one by one */
   constructor(fields: RuntimeKeyFields) {
     const { heads, switches } = fields
+    if (switches.flattenHeadGroups && heads === null) {
+      throw new ArgumentError({
+        argument: 'num_heads_kv',
+        expected: 'numbers of heads, since MAGI_ATTENTION_FLATTEN_HEAD_GROUPS is 1',
+        actual: null,
+      })
+    }
     this.#q_ranges = fields.q_ranges
     this.#k_ranges = fields.k_ranges
     this.attn_mask_type = Object.freeze([...fields.attn_mask_type])
@@ -93,6 +102,7 @@ export class DistAttnRuntimeKey {
     this.deterministic = switches.deterministicMode
     this.hierarchical_comm = switches.hierarchicalComm
     this.qo_comm = switches.qoComm
+    this.flatten_head_groups = switches.flattenHeadGroups
     this.kernel_backend = switches.kernelBackend
     this.precision = switches.precision
     this.auto_range_merge = switches.autoRangeMerge
@@ -147,6 +157,7 @@ export class DistAttnRuntimeKey {
         this.deterministic,
         this.hierarchical_comm,
         this.qo_comm,
+        this.flatten_head_groups,
         this.kernel_backend,
         this.precision,
         this.auto_range_merge,

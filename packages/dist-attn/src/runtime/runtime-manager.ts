@@ -15,16 +15,18 @@ import {
 import type { AttnForwardMeta } from '@magi-attention/ffa-kernel'
 import { pad_at_dim, type Tensor, tensor, unpad_at_dim } from '@magi-attention/tensor'
 import { assertTensor, dtypeSize, isFloatDType } from '@magi-attention/tensor/internal'
-import { checkCall, type LocalTensors, parseScores } from '../attention/check-call.js'
+import { checkCall, checkFlattened, type LocalTensors, parseScores } from '../attention/check-call.js'
 import { distAttnFunc } from '../attention/dist-attn-func.js'
+import { type KernelCall, planKernelCalls } from '../attention/kernel-calls.js'
 import { qoAttnFunc } from '../attention/qo-attn-func.js'
 import type { Scores } from '../attention/stage.js'
 import { requireFlag, requireInteger } from '../check.js'
-import { readSwitches } from '../env.js'
+import { type RuntimeSwitches, readSwitches } from '../env.js'
 import { dispatchRows, undispatchRows } from '../movement/dispatch.js'
 import { rollByGather, rollByPieces, rollRows } from '../movement/roll.js'
 import type { ShardedSequence } from '../movement/shard-collectives.js'
 import { TokenLayout } from '../movement/token-layout.js'
+import { flattenHeads, flattenProblem, headsOfGroup, unflattenHeads } from './head-groups.js'
 import type { AttnHeads, DistAttnRuntimeKey } from './runtime-key.js'
 import { makeXattnArg, type XattnOptions } from './xattn-arg.js'
 
@@ -49,6 +51,8 @@ export class DistAttnRuntimeMgr {
   #plan: RankPlan | undefined
   /** By numbers of heads. */
   readonly #qoPlans = new Map<string, DynamicRankPlan>()
+  /** By sizes of the tensors and policy. */
+  readonly #kernelCalls = new Map<string, readonly KernelCall[]>()
 
   /** @internal */
   constructor(key: DistAttnRuntimeKey, metas: readonly [q: DispatchMeta, k: DispatchMeta]) {
@@ -62,7 +66,8 @@ export class DistAttnRuntimeMgr {
   }
 
   /**
-   * What this rank receives, sends and computes while queries stay. Solved at the first use.
+   * What this rank receives, sends and computes while queries stay. Solved at the first use. Of a key with
+   * flatten_head_groups, tokens here are those of one kv head.
    * @throws UnsupportedError for a key with qo_comm: see `qo_plan`
    */
   get plan(): RankPlan {
@@ -75,9 +80,10 @@ export class DistAttnRuntimeMgr {
   }
 
   /**
-   * What this rank receives, sends and computes while queries travel, too. Solved at the first use.
+   * What this rank receives, sends and computes while queries travel, too. Solved at the first use. Of a key with
+   * flatten_head_groups, tokens here are those of one kv head.
    *
-   * @param heads decide what a query weighs against a key
+   * @param heads decide what a query weighs against a key; of a key with flatten_head_groups, those for one kv head
    * @param bytes_per_element size of the dtype on the wire. Default 2: bfloat16, float16
    * @throws UnsupportedError for a key without qo_comm
    */
@@ -144,16 +150,16 @@ export class DistAttnRuntimeMgr {
     return this.undispatch_qo(x, is_partial_grad)
   }
 
-  /** Rolls the padded sequence; rows go straight from rank to rank. */
+  /** Rolls the padded sequence, whose tokens lie along `dim`; they go straight from rank to rank. */
   roll(x: Tensor, shift: number, dim = 0): Tensor {
-    this.checkRoll(x, shift, dim)
-    return rollRows(x, this.#sequence, shift, rollByPieces)
+    const options = this.checkRoll(x, shift, dim)
+    return rollRows(x, this.#sequence, { ...options, transport: rollByPieces })
   }
 
   /** The same result as `roll`, over the whole sequence on every rank. */
   roll_simple(x: Tensor, shift: number, dim = 0): Tensor {
-    this.checkRoll(x, shift, dim)
-    return rollRows(x, this.#sequence, shift, rollByGather)
+    const options = this.checkRoll(x, shift, dim)
+    return rollRows(x, this.#sequence, { ...options, transport: rollByGather })
   }
 
   /** Attention of this rank's queries. */
@@ -180,16 +186,57 @@ export class DistAttnRuntimeMgr {
     scores: Scores,
     returnMaxLogits: boolean,
   ): [out: Tensor, meta: AttnForwardMeta] {
-    const { q, k, v, sink } = tensors
-    const { heads, cp_mesh: mesh, qo_comm } = this.key
-    const { group } = this
+    const { heads, qo_comm, flatten_head_groups } = this.key
     checkCall(tensors, scores, { heads, rows: this.dispatch_meta_q.shard_seqlen, qo_comm })
-    const options = { scores, returnMaxLogits, switches: readSwitches() }
-    if (!qo_comm) return distAttnFunc([q, k, v, sink], { ...options, part: { plan: this.plan, group, mesh } })
+    if (!flatten_head_groups) return this.run(tensors, scores, returnMaxLogits)
+    checkFlattened(tensors, returnMaxLogits)
+    const { q, k, v } = tensors
+    const numGroups = k.shape[1]!
+    using flatQ = flattenHeads(q, numGroups)
+    using flatK = flattenHeads(k, numGroups)
+    using flatV = flattenHeads(v, numGroups)
+    const [out, { lse }] = this.run({ q: flatQ, k: flatK, v: flatV, sink: null }, scores, false)
+    using flatOut = out
+    using flatLse = lse
+    const meta = { lse: unflattenHeads(flatLse, numGroups), max_logits: null }
+    return [unflattenHeads(flatOut, numGroups), meta]
+  }
+
+  private run(
+    { q, k, v, sink }: LocalTensors,
+    scores: Scores,
+    returnMaxLogits: boolean,
+  ): [out: Tensor, meta: AttnForwardMeta] {
+    const { cp_mesh: mesh, qo_comm } = this.key
+    const { group } = this
+    const switches = readSwitches()
+    const options = { scores, returnMaxLogits, switches }
     const [, num_heads_q, head_dim] = q.shape as [number, number, number]
     const found = { num_heads_q, num_heads_kv: k.shape[1]!, head_dim }
+    if (!qo_comm) {
+      const calls = this.kernelCalls(found, dtypeSize(q.dtype), switches)
+      return distAttnFunc([q, k, v, sink], { ...options, part: { plan: this.plan, calls, group, mesh } })
+    }
     const plan = this.qo_plan(found, dtypeSize(q.dtype))
     return qoAttnFunc([q, k, v, sink], { ...options, part: { plan, group } })
+  }
+
+  private kernelCalls(
+    heads: AttnHeads,
+    elementBytes: number,
+    { mergeStages, backwardHideTailReduce, cudaDeviceMaxConnections }: RuntimeSwitches,
+  ): readonly KernelCall[] {
+    const { calc_meta } = this.plan
+    // To hide the last reduction behind the own keys, these need a call of their own. And where stages are asked for
+    // between calls, all ranks must have the same ones.
+    const isMerged = mergeStages === 'auto' && !backwardHideTailReduce && cudaDeviceMaxConnections !== 1
+    const policy = calc_meta.no_overlap ? 'all' : isMerged ? 'auto' : 'never'
+    const name = [heads.num_heads_q, heads.num_heads_kv, heads.head_dim, elementBytes, policy].join('/')
+    const known = this.#kernelCalls.get(name)
+    if (known) return known
+    const calls = planKernelCalls(calc_meta, { ...heads, elementBytes }, policy)
+    this.#kernelCalls.set(name, calls)
+    return calls
   }
 
   /**
@@ -219,15 +266,20 @@ export class DistAttnRuntimeMgr {
     throw new ShapeError({ argument: 'x', expected: `${rows} rows, the tokens of this rank`, actual: x })
   }
 
-  private checkRoll(x: Tensor, shift: number, dim: number): void {
-    this.requireLocal(x)
+  private checkRoll(x: Tensor, shift: number, dim: number): { shift: number; dim: number } {
+    assertTensor('x', x)
     requireInteger('shift', shift, Number.MIN_SAFE_INTEGER)
-    requireInteger('dim', dim, -x.ndim)
-    if (dim === 0 || dim === -x.ndim) return
-    throw new UnsupportedError({
-      argument: 'dim',
-      expected: '0, the dimension of the tokens',
-      actual: dim,
+    if (!Number.isSafeInteger(dim) || dim < -x.ndim || dim >= Math.max(1, x.ndim)) {
+      const expected = `an integer in [${-x.ndim}, ${x.ndim})`
+      throw new ArgumentError({ argument: 'dim', expected, actual: dim })
+    }
+    const at = dim < 0 ? dim + x.ndim : dim + 0
+    const tokens = this.dispatch_meta_q.shard_seqlen
+    if (x.ndim > 0 && x.shape[at] === tokens) return { shift, dim: at }
+    throw new ShapeError({
+      argument: 'x',
+      expected: `${tokens} entries, the tokens of this rank, along dimension ${at}`,
+      actual: x,
     })
   }
 
@@ -235,7 +287,7 @@ export class DistAttnRuntimeMgr {
     const { key } = this
     const heads = key.heads ?? { num_heads_q: 1, num_heads_kv: 1, head_dim: 1 }
     const solver = new DistAttnSolver({
-      ...heads,
+      ...(key.flatten_head_groups ? headsOfGroup(heads) : heads),
       overlap_config: key.dist_attn_config.overlap_config,
       deterministic: key.deterministic,
     })
@@ -244,7 +296,8 @@ export class DistAttnRuntimeMgr {
 
   private problem(): DistAttnProblem {
     const { dispatch_meta_q, dispatch_meta_k } = this
-    const { q_ranges, k_ranges, attn_mask_type } = this.key
+    const { q_ranges, k_ranges, attn_mask_type, flatten_head_groups, num_heads_kv } = this.key
+    if (flatten_head_groups) return flattenProblem(this.key, dispatch_meta_q, num_heads_kv!)
     return { q_ranges, k_ranges, attn_mask_type, dispatch_meta_q, dispatch_meta_k }
   }
 }

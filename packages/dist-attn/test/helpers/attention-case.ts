@@ -30,6 +30,8 @@ export interface AttentionCase extends Slices {
   readonly dtype: DType
   /** Beside those of the process. */
   readonly env: Readonly<Record<string, string>>
+  /** The same, on ranks of even number only. */
+  readonly envOfEvenRanks?: Readonly<Record<string, string>>
   readonly seed: number
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import {
   all_gather,
   destroy_process_group,
+  GrpCollConfig,
   init_device_mesh,
   init_process_group,
   new_group,
@@ -80,6 +81,8 @@ assert.equal(key.pad_size, 0)
 assert.equal(key.num_heads_q, null)
 assert.ok(!key.equals(make({ num_heads_q: 2, num_heads_kv: 1, head_dim: 8 })))
 assert.ok(!key.equals(make({ chunk_size: 2 })))
+const grpcoll_config = new GrpCollConfig({ num_sms: 8 })
+assert.ok(!key.equals(make({ dist_attn_config: new DistAttnConfig({ grpcoll_config }) })))
 key.q_ranges.append([0, 1])
 assert.equal(key.q_ranges.length, 1)
 clear_cache()
@@ -150,13 +153,19 @@ refuses(() => make({ num_heads_q: 3, num_heads_kv: 2, head_dim: 8 }), 'ERR_ARGUM
 refuses(() => make({ num_heads_q: 2 }), 'ERR_ARGUMENT', 'num_heads_kv')
 refuses(() => make({ chunksize: 4 }), 'ERR_ARGUMENT', 'chunksize')
 refuses(() => make({ dist_attn_config: {} }), 'ERR_ARGUMENT', 'dist_attn_config')
+refuses(() => new DistAttnConfig({ grpcoll_config: {} as never }), 'ERR_ARGUMENT', 'grpcoll_config')
+refuses(() => new DistAttnConfig({ overlap_config: null as never }), 'ERR_ARGUMENT', 'overlap_config')
 refuses(
   () => make({ is_same_source: false, is_q_permutable: true, is_k_permutable: false }),
   'ERR_UNSUPPORTED',
   'is_same_source, is_q_permutable, is_k_permutable',
 )
 withVariable('FLATTEN_HEAD_GROUPS', '1', () => {
-  refuses(make, 'ERR_UNSUPPORTED', 'MAGI_ATTENTION_FLATTEN_HEAD_GROUPS')
+  refuses(make, 'ERR_ARGUMENT', 'num_heads_kv')
+  const flattened = make({ num_heads_q: 2, num_heads_kv: 1, head_dim: 8 })
+  const tensors = { q: zeros(16, 2, 8), k: zeros(16, 1, 8), v: zeros(16, 1, 8), key: flattened }
+  refuses(() => calc_attn({ ...tensors, sink: zeros(1, 2) }), 'ERR_UNSUPPORTED', 'sink')
+  refuses(() => calc_attn({ ...tensors, return_max_logits: true }), 'ERR_UNSUPPORTED', 'return_max_logits')
 })
 withVariable('KERNEL_BACKEND', 'sdpa', () =>
   refuses(make, 'ERR_UNSUPPORTED', 'MAGI_ATTENTION_KERNEL_BACKEND'),
@@ -181,7 +190,8 @@ refuses(() => attend({ key: null }), 'ERR_ARGUMENT', 'key')
 refuses(() => dispatch({ x: zeros(total + 1, 2), key: good }), 'ERR_SHAPE', 'x')
 refuses(() => undispatch({ x: zeros(17, 2), key: good }), 'ERR_SHAPE', 'x')
 refuses(() => roll({ x: zeros(16, 2), shift: 0.5, key: good }), 'ERR_ARGUMENT', 'shift')
-refuses(() => roll({ x: zeros(16, 2), shift: 1, dim: 1, key: good }), 'ERR_UNSUPPORTED', 'dim')
+refuses(() => roll({ x: zeros(16, 2), shift: 1, dim: 1, key: good }), 'ERR_SHAPE', 'x')
+refuses(() => roll({ x: zeros(16, 2), shift: 1, dim: 2, key: good }), 'ERR_ARGUMENT', 'dim')
 const { max_logits } = attend()[1]
 assert.equal(max_logits, null)
 
@@ -321,6 +331,30 @@ const [localX, plain] = magi_attn_flex_dispatch(ones(total, 4), base)
 assert.deepEqual([localX.shape[0], plain.equals(key)], [16, true])
 const wide = { q: randn(16, 6, 16), k: randn(16, 3, 16), v: randn(16, 3, 16), key: plain }
 assert.ok(calc_attn(wide)[0].equal(calc_attn(wide)[0]))
+
+for (const mergeStages of ['auto', 'never']) {
+  withVariable('MERGE_STAGES', mergeStages, () => {
+    const again = make({
+      dist_attn_config: new DistAttnConfig({
+        overlap_config: new OverlapConfig({ degree: 2, min_chunk_size: 2 }),
+      }),
+    })
+    const leaves = [randn(16, 4, 16), randn(16, 2, 16), randn(16, 2, 16)] as const
+    for (const leaf of leaves) leaf.requires_grad = true
+    const [q, k, v] = leaves
+    const gradOut = randn_like(q).detach()
+    const runs = [0, 1].map(() => {
+      for (const leaf of leaves) leaf.zero_grad()
+      const [out] = calc_attn({ q, k, v, key: again })
+      out.backward(gradOut)
+      return [out.detach(), ...leaves.map(leaf => leaf.grad!.clone())]
+    })
+    assert.ok(
+      runs[0]!.every((values, i) => values.equal(runs[1]![i]!)),
+      `${mergeStages}: the same bits`,
+    )
+  })
+}
 
 destroy_process_group()
 assert.throws(() => get_position_ids(plain), { code: 'ERR_ARGUMENT' })

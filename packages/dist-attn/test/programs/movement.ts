@@ -90,6 +90,40 @@ function checkMovement(total: number, chunk_size: number, uneven: boolean, dtype
   assert.deepEqual(x.grad!.tolist(), expected, `${what}: gradient of roll`)
 }
 
+/** Tokens along each dimension of a tensor, as batches of sequences have them: rolled as they would be along the first. */
+function checkRollAlong(dim: number, before: readonly number[], after: readonly number[]): void {
+  const key = makeKey(46, 3, false)
+  const tokens = get_position_ids(key).shape[0]!
+  const what = `roll along dimension ${dim} of [${[...before, tokens, ...after]}]`
+  const outer = before.reduce((product, size) => product * size, 1)
+  const inner = after.reduce((product, size) => product * size, 1)
+  const x = arange(me, me + outer * tokens * inner)
+    .to('float32')
+    .view(...before, tokens, ...after)
+  x.requires_grad = true
+  const slices = (y: Tensor) =>
+    Array.from({ length: outer }, (_, i) =>
+      y.detach().view(outer, tokens, inner).narrow(0, i, 1).view(tokens, inner),
+    )
+  for (const move of [roll, roll_simple]) {
+    x.zero_grad()
+    const rolled = move({ x, shift: 7, dim, key })
+    assert.deepEqual(rolled.shape, x.shape, what)
+    const expected = slices(x).map(slice => move({ x: slice, shift: 7, key }))
+    assert.ok(
+      slices(rolled).every((slice, i) => slice.equal(expected[i]!)),
+      what,
+    )
+    const weights = x.detach().mul(3)
+    rolled.backward(weights)
+    const grads = slices(weights).map(slice => move({ x: slice, shift: -7, key }))
+    assert.ok(
+      slices(x.grad!).every((slice, i) => slice.equal(grads[i]!)),
+      `${what}: gradient`,
+    )
+  }
+}
+
 const sizes: [total: number, chunk: number, uneven: boolean, dtype: DType][] = [
   [64, 4, false, 'float32'],
   [50, 4, false, 'float32'],
@@ -101,6 +135,18 @@ const sizes: [total: number, chunk: number, uneven: boolean, dtype: DType][] = [
 for (const [total, chunk, uneven, dtype] of sizes) {
   const scope = new TensorScope()
   scope.run(() => checkMovement(total, chunk, uneven, dtype))
+  scope.dispose()
+}
+
+for (const [dim, before, after] of [
+  [1, [3], []],
+  [-1, [1, 2], []],
+  [1, [1], [4]],
+  [-2, [2, 2], [3]],
+  [1, [0], [3]],
+] as const) {
+  const scope = new TensorScope()
+  scope.run(() => checkRollAlong(dim, before, after))
   scope.dispose()
 }
 
