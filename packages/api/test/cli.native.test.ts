@@ -26,16 +26,29 @@ describe('magi inspect', () => {
     expect(report.node).toBe(process.version)
     expect(report.threads).toBe(3)
     expect(report.environment).toMatchObject({ MAGI_ATTENTION_NUM_THREADS: '3' })
-    expect(report.libraries.map(({ name, problem }) => [name, problem])).toEqual([
-      ['magi_tensor_cpu', null],
-      ['magi_ffa_cpu', null],
-      ['magi_comm_shm', null],
-    ])
-    for (const { name, isa, path } of report.libraries) {
-      if (name === 'magi_comm_shm') expect(isa).toBeNull()
-      else expect(isa).toMatch(/^(portable|avx2|avx512|avx512-bf16)$/)
+    const built = ['magi_tensor_cpu', 'magi_ffa_cpu', 'magi_comm_shm']
+    const optional = ['magi_tensor_cuda', 'magi_ffa_cuda', 'magi_comm_mpi']
+    expect(report.libraries.map(({ name }) => name)).toEqual([...built, ...optional])
+    for (const { name, isa, path, problem } of report.libraries) {
+      if (built.includes(name)) expect(problem).toBeNull()
+      if (problem !== null) continue
+      if (/^magi_(tensor|ffa)_cpu$/.test(name)) expect(isa).toMatch(/^(portable|avx2|avx512|avx512-bf16)$/)
+      else expect(isa).toBeNull()
       expect(path).toMatch(/[/\\]lib[/\\]/)
     }
+    expect(report.backends[0]).toBe('cpu')
+    expect(Object.keys(report.systemLibraries)).toEqual(['nccl', 'mpi'])
+  })
+
+  it('tells why there is no GPU', () => {
+    const { stdout, status } = magi(['inspect'], {
+      CUDA_VISIBLE_DEVICES: '',
+      MAGI_ATTENTION_CUBLAS_LIB: join(tmpdir(), 'no-such-cublas.so'),
+    })
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^cuda +\S.*, driver /m)
+    expect(stdout).toMatch(/^cublas +\S/m)
+    expect(stdout).toMatch(/^backends +cpu$/m)
   })
 
   it('reports a library that cannot be used instead of failing', () => {

@@ -1,5 +1,6 @@
-import { DeviceError } from '@magi-attention/common'
 import { cpuBackend } from './cpu/cpu-backend.js'
+import { makeCudaBackend } from './cuda/cuda-backend.js'
+import { deviceIndex } from './cuda/devices.js'
 import type { Device } from './device.js'
 import type { Storage } from './storage.js'
 import type { Tensor } from './tensor.js'
@@ -62,13 +63,12 @@ export interface MatmulSizes {
   readonly transposeB: boolean
 }
 
-/** @throws DeviceError for a device that this build does not have */
+const cudaBackends = new Map<Device, Backend>()
+
+/** @throws DeviceError for a GPU that is not there, or cannot be used */
 export function backendOf(device: Device): Backend {
   if (device === 'cpu') return cpuBackend
-  throw new DeviceError({
-    argument: 'device',
-    expected: "'cpu', the only device of this build",
-    actual: device,
-    hint: 'CUDA tensors are not available yet.',
-  })
+  const backend = cudaBackends.get(device) ?? makeCudaBackend(deviceIndex(device))
+  cudaBackends.set(device, backend)
+  return backend
 }

@@ -1,16 +1,19 @@
-import { ArgumentError, DTypeError, OutOfMemoryError, ShapeError } from '@magi-attention/common'
+import { ArgumentError, DeviceError, DTypeError, OutOfMemoryError, ShapeError } from '@magi-attention/common'
 import { backendOf } from './backend.js'
 import { assertTensor } from './check.js'
+import { copyBetweenDevices } from './cuda/copy.js'
+import { allocatePinned } from './cuda/pinned-memory.js'
 import { type DType, dtypeInfo, type TensorTypedArray } from './dtype.js'
 import { numelOf, type Shape, sameShape } from './shape.js'
 import { Storage } from './storage.js'
 import { type NestedNumbers, Tensor } from './tensor.js'
 
-/** A tensor on the memory of a typed array. */
+/** A tensor on the memory of a typed array, on the CPU. */
 export function wrapTypedArray(array: ArrayBufferView, shape: Shape, dtype: DType): Tensor {
   return Tensor._make(Storage.wrap(array), 0, shape, dtype)
 }
 
+/** The bytes of a CPU tensor. */
 function bytesOf(tensor: Tensor): Uint8Array {
   const { itemsize } = dtypeInfo(tensor.dtype)
   const length = tensor.numel() * itemsize
@@ -31,9 +34,21 @@ function makeArray<T>(bytes: number, make: () => T): T {
 }
 
 export function readTypedArray(tensor: Tensor): TensorTypedArray {
+  const { array, itemsize } = dtypeInfo(tensor.dtype)
+  if (tensor.device !== 'cpu') {
+    const nbytes = tensor.numel() * itemsize
+    const result = new array(
+      makeArray(nbytes, () => new ArrayBuffer(nbytes)),
+      0,
+      tensor.numel(),
+    )
+    using target = wrapTypedArray(result, tensor.shape, tensor.dtype)
+    copyBetweenDevices(target, tensor)
+    return result
+  }
   const bytes = bytesOf(tensor)
   const { buffer } = makeArray(bytes.length, () => bytes.slice())
-  return new (dtypeInfo(tensor.dtype).array)(buffer as ArrayBuffer, 0, tensor.numel())
+  return new array(buffer as ArrayBuffer, 0, tensor.numel())
 }
 
 export function viewTypedArray(tensor: Tensor): TensorTypedArray {
@@ -45,6 +60,12 @@ export function viewTypedArray(tensor: Tensor): TensorTypedArray {
 
 export function readFloat32(tensor: Tensor): Float32Array {
   if (tensor.dtype === 'float32') return readTypedArray(tensor) as Float32Array
+  if (tensor.device !== 'cpu') {
+    const backend = backendOf(tensor.device)
+    using converted = Tensor._make(backend.allocate(tensor.numel() * 4), 0, tensor.shape, 'float32')
+    backend.cast(converted, tensor)
+    return readTypedArray(converted) as Float32Array
+  }
   const result = makeArray(tensor.numel() * 4, () => new Float32Array(tensor.numel()))
   using out = wrapTypedArray(result, tensor.shape, 'float32')
   backendOf(tensor.device).cast(out, tensor)
@@ -85,10 +106,16 @@ export function readNumbers(tensor: Tensor): NestedNumbers {
   return nest(0, 0)
 }
 
-function copyElements(target: Tensor, source: Tensor): void {
+/** Copies all elements; the tensors may lie on different devices. */
+export function copyElements(target: Tensor, source: Tensor, nonBlocking = false): void {
+  if (target.device !== source.device) {
+    copyBetweenDevices(target, source, nonBlocking)
+    return
+  }
   if (target._storage === source._storage) {
-    // The views may overlap, which only this copy allows for.
-    bytesOf(target).set(bytesOf(source))
+    // The views may overlap.
+    using copy = source._alias().clone()
+    copyElements(target, copy)
     return
   }
   const numel = source.numel()
@@ -96,10 +123,21 @@ function copyElements(target: Tensor, source: Tensor): void {
   backendOf(target.device).copyRows(block(target), block(source), 1, numel)
 }
 
-/** Overwrites a tensor of the same shape and dtype. */
-export function copyInto(target: Tensor, source: Tensor | TensorTypedArray): void {
+export function pinMemory(tensor: Tensor): Tensor {
+  if (tensor.device !== 'cpu') {
+    throw new DeviceError({ argument: 'tensor', expected: 'a CPU tensor', actual: tensor })
+  }
+  if (tensor.is_pinned()) return tensor._alias()
+  const { itemsize } = dtypeInfo(tensor.dtype)
+  const pinned = Tensor._make(allocatePinned(tensor.numel() * itemsize), 0, tensor.shape, tensor.dtype)
+  copyElements(pinned, tensor)
+  return pinned
+}
+
+/** Overwrites a tensor with one of the same shape and dtype, from any device. */
+export function copyInto(target: Tensor, source: Tensor | TensorTypedArray, nonBlocking: boolean): void {
   if (source instanceof Tensor) {
-    assertTensor('source', source, { dtype: target.dtype, device: target.device })
+    assertTensor('source', source, { dtype: target.dtype })
     if (!sameShape(source.shape, target.shape)) {
       throw new ShapeError({
         argument: 'source',
@@ -107,7 +145,7 @@ export function copyInto(target: Tensor, source: Tensor | TensorTypedArray): voi
         actual: source,
       })
     }
-    copyElements(target, source)
+    copyElements(target, source, nonBlocking)
   } else {
     const { array } = dtypeInfo(target.dtype)
     if (!(source instanceof array)) {
@@ -120,7 +158,8 @@ export function copyInto(target: Tensor, source: Tensor | TensorTypedArray): voi
         actual: source.length,
       })
     }
-    bytesOf(target).set(new Uint8Array(source.buffer, source.byteOffset, source.byteLength))
+    using wrapped = wrapTypedArray(source, target.shape, target.dtype)
+    copyElements(target, wrapped)
   }
   target._storage.version++
 }

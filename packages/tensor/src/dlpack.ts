@@ -1,3 +1,4 @@
+import { deviceIndex } from './cuda/devices.js'
 import { dtypeInfo } from './dtype.js'
 import type { Tensor } from './tensor.js'
 
@@ -30,7 +31,7 @@ export function exportDLPack(tensor: Tensor): DLPackDescriptor {
   let isReleased = false
   const holder: DLPackDescriptor = {
     ptr: storage.address(),
-    device: { type: 1, id: 0 },
+    device: tensor.device === 'cpu' ? { type: 1, id: 0 } : { type: 2, id: deviceIndex(tensor.device) },
     dtype: { code: dlpackCode, bits: itemsize * 8, lanes: 1 },
     shape: tensor.shape,
     strides: tensor.strides,

@@ -1,7 +1,7 @@
 import { ArgumentError, DTypeError, ShapeError } from '@magi-attention/common'
 import { backendOf } from './backend.js'
 import { assertTensor } from './check.js'
-import { wrapTypedArray } from './data.js'
+import { copyElements, wrapTypedArray } from './data.js'
 import { type Device, parseDevice } from './device.js'
 import { assertDType, type DType, dtypeInfo, isFloatDType } from './dtype.js'
 import { assertShape, numelOf, type Shape, type SizeArguments, splitSizeArguments } from './shape.js'
@@ -30,6 +30,28 @@ export function zerosTensor(shape: Shape, dtype: DType, device: Device): Tensor 
   const out = emptyTensor(shape, dtype, device)
   if (!out._storage.isZero) backendOf(device).fill(out, 0)
   return out
+}
+
+/**
+ * A copy on another device, without history; of the same device, a view. With `nonBlocking`, pinned memory may still be
+ * read afterwards.
+ */
+export function transfer(x: Tensor, device: Device, nonBlocking = false): Tensor {
+  if (x.device === device) return x._alias()
+  const out = emptyTensor(x.shape, x.dtype, device)
+  copyElements(out, x, nonBlocking)
+  return out
+}
+
+/** Overwrites a new tensor on any device with converted values of a CPU tensor of its shape. */
+function fillFrom(out: Tensor, source: Tensor): void {
+  if (out.device === 'cpu') {
+    backendOf('cpu').cast(out, source)
+    return
+  }
+  using converted = emptyTensor(out.shape, out.dtype, 'cpu')
+  backendOf('cpu').cast(converted, source)
+  copyElements(out, converted)
 }
 
 /** Reads the options, makes the tensor, and fills it; nothing is left behind if that fails. */
@@ -187,16 +209,14 @@ export function tensor(data: NestedData | TypedArrayData, options?: TensorOption
       dtype: data instanceof Uint16Array ? options?.dtype : undefined,
     })
     const dtype = options?.dtype === undefined ? source.dtype : assertDType('dtype', options.dtype)
-    return createTensor(source.shape, { ...options, dtype }, defaults, out =>
-      backendOf(out.device).cast(out, source),
-    )
+    return createTensor(source.shape, { ...options, dtype }, defaults, out => fillFrom(out, source))
   }
   const shape: number[] = []
   for (let item: unknown = data; Array.isArray(item); item = item[0]) shape.push(item.length)
   return createTensor(assertShape('data', shape), options, defaults, out => {
     const values = flatten(data, shape, out.dtype)
     using source = wrapTypedArray(values, out.shape, values instanceof Float64Array ? 'float64' : 'int64')
-    backendOf(out.device).cast(out, source)
+    fillFrom(out, source)
   })
 }
 
@@ -261,7 +281,8 @@ const arrayDTypes: Readonly<Record<string, DType>> = {
 
 /**
  * A tensor on the memory of a typed array, without a copy: writes on either side show on the other. The array's buffer
- * must not be transferred or resized while the tensor lives. With a dtype other than the array's, a converted copy.
+ * must not be transferred or resized while the tensor lives. With a dtype other than the array's, or another device than
+ * the CPU, a copy.
  *
  * @param shape sizes of as many elements as the array has. Default: 1-D
  * @param options `dtype` is needed for a Uint16Array, which holds the bits of bfloat16 or float16
@@ -270,7 +291,8 @@ export function from_typed_array(array: TypedArrayData, shape?: Shape, options: 
   assertOptionNames('options', options ?? {}, ['dtype', 'device', 'requires_grad'])
   const kind = ArrayBuffer.isView(array) ? (array as Float32Array)[Symbol.toStringTag] : ''
   const wanted = options.dtype === undefined ? undefined : assertDType('dtype', options.dtype)
-  if (options.device !== undefined) backendOf(parseDevice('device', options.device))
+  const device = options.device === undefined ? 'cpu' : parseDevice('device', options.device)
+  backendOf(device)
   const isBits = (kind as string) === 'Uint16Array'
   if (isBits && wanted !== 'bfloat16' && wanted !== 'float16') {
     throw new DTypeError({
@@ -296,7 +318,8 @@ export function from_typed_array(array: TypedArrayData, shape?: Shape, options: 
     })
   }
   const wrapped = wrapTypedArray(array, sizes, own)
-  const result = wanted === undefined || wanted === own ? wrapped : wrapped.to(wanted)
+  const isSame = (wanted === undefined || wanted === own) && device === 'cpu'
+  const result = isSame ? wrapped : wrapped.to({ dtype: wanted, device })
   if (result !== wrapped) wrapped.dispose()
   if (options.requires_grad !== undefined) result.requires_grad = options.requires_grad
   return result

@@ -1,7 +1,8 @@
 export type { BackwardOptions } from './autograd/backward.js'
 export { apply_function, type CustomFunction, type FunctionContext } from './autograd/function.js'
 export { is_grad_enabled, no_grad } from './autograd/grad-mode.js'
-export { empty_cache } from './cpu/memory-pool.js'
+export { empty_cache } from './cpu/host-memory.js'
+export * as cuda from './cuda/index.js'
 export type { Device } from './device.js'
 export type { DLPackDescriptor } from './dlpack.js'
 export {

@@ -3,6 +3,7 @@ import {
   arange,
   bfloat16,
   type CustomFunction,
+  cuda,
   type DType,
   nn,
   randn,
@@ -48,3 +49,10 @@ apply_function(fn, [zeros(1)], { scale: 1 })
 apply_function(fn, [null, null], { scale: 1 })
 // @ts-expect-error the options are missing
 apply_function(fn, [zeros(1), null])
+
+// GPUs are named like torch's, or by number.
+export const properties: cuda.DeviceProperties = cuda.get_device_properties(0)
+export const moved: Tensor = zeros(1).to({ device: 'cuda:1', non_blocking: true })
+export const inside: number = cuda.stream(new cuda.Stream({ device: 'cuda' }), () => 1)
+// @ts-expect-error no such device
+cuda.synchronize('gpu')

@@ -3,7 +3,16 @@ import { ArgumentError, AutogradError, DeviceError, DisposedError, DTypeError } 
 import { type BackwardOptions, runBackward } from './autograd/backward.js'
 import { is_grad_enabled } from './autograd/grad-mode.js'
 import type { GraphNode } from './autograd/graph-node.js'
-import { copyInto, readFloat32, readItem, readNumbers, readTypedArray, viewTypedArray } from './data.js'
+import { PinnedMemory } from './cuda/pinned-memory.js'
+import {
+  copyInto,
+  pinMemory,
+  readFloat32,
+  readItem,
+  readNumbers,
+  readTypedArray,
+  viewTypedArray,
+} from './data.js'
 import type { Device } from './device.js'
 import { type DLPackDescriptor, exportDLPack } from './dlpack.js'
 import { type DType, dtypeInfo, isFloatDType, type TensorTypedArray } from './dtype.js'
@@ -94,7 +103,10 @@ export class Tensor implements Disposable {
     return this.#offset
   }
 
-  /** Address of the first element. Valid until the tensor is disposed; native code must not write into a saved tensor. */
+  /**
+   * Address of the first element, in the memory of the tensor's device. Valid until the tensor is disposed; native code
+   * must not write into a saved tensor. On a GPU, the memory is kept until the current stream is done with it.
+   */
   data_ptr(): bigint {
     return this._storage.address() + BigInt(this.#offset * dtypeInfo(this.#dtype).itemsize)
   }
@@ -196,13 +208,20 @@ export class Tensor implements Disposable {
   /**
    * Converts the dtype or moves to a device; floats round to nearest even, floats to integers truncate. Without a
    * change, a view.
+   *
+   * With `non_blocking`, a copy of pinned memory to a GPU goes on after the call. The memory must not be written before
+   * it is over; it may be disposed of at any time.
    */
   to(
     target:
       | DType
       | Device
       | 'cuda'
-      | { readonly dtype?: DType | undefined; readonly device?: Device | 'cuda' | undefined },
+      | {
+          readonly dtype?: DType | undefined
+          readonly device?: Device | 'cuda' | undefined
+          readonly non_blocking?: boolean | undefined
+        },
   ): Tensor {
     return convert(this, target)
   }
@@ -252,10 +271,14 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * Overwrites the elements with those of a tensor of the same shape, or of a typed array as `to_typed_array` gives it.
+   * Overwrites the elements with those of a tensor of the same shape and dtype, from any device, or of a typed array as
+   * `to_typed_array` gives it.
+   *
+   * @param non_blocking whether copies between pinned memory and a GPU may go on after the call. Default false. What they
+   * write to pinned memory is there when the stream was waited for
    * @throws AutogradError for a tensor that requires a gradient, outside of no_grad: writing is not recorded
    */
-  copy_(source: Tensor | TensorTypedArray): this {
+  copy_(source: Tensor | TensorTypedArray, non_blocking = false): this {
     this.#assertLive()
     const recorded = this.requires_grad || (source instanceof Tensor && source.requires_grad)
     if (recorded && is_grad_enabled()) {
@@ -263,7 +286,7 @@ export class Tensor implements Disposable {
         'copy_ is not recorded: call it inside no_grad, or on tensors without gradients.',
       )
     }
-    copyInto(this, source)
+    copyInto(this, source, non_blocking)
     return this
   }
 
@@ -288,7 +311,7 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * The elements themselves, without a copy. Writing through it is not seen by the tape. The memory is not reused for
+   * The elements of a CPU tensor themselves, without a copy. Writing through it is not seen by the tape. The memory is not reused for
    * other tensors afterwards, so the array stays readable even after the tensor is disposed.
    */
   typed_array(): TensorTypedArray {
@@ -309,6 +332,21 @@ export class Tensor implements Disposable {
       ? [readFloat32(this), readFloat32(other)]
       : [readTypedArray(this), readTypedArray(other)]
     return a.every((value: number | bigint, i: number) => value === b[i])
+  }
+
+  /**
+   * A copy in page-locked memory of the CPU, without history: copies between it and a GPU are faster, and can be
+   * `non_blocking`. Of a pinned tensor, a view.
+   *
+   * @throws DeviceError unless this is a CPU tensor and the machine has a GPU
+   */
+  pin_memory(): Tensor {
+    return pinMemory(this)
+  }
+
+  /** Whether the tensor lies in page-locked memory, as `pin_memory` makes it. */
+  is_pinned(): boolean {
+    return this._storage.memory instanceof PinnedMemory
   }
 
   /** Hands the memory to another library, without a copy. See `DLPackDescriptor`. */

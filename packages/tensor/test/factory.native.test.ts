@@ -167,10 +167,9 @@ describe('zeros, ones, full, empty and arange', () => {
     }
     expect(() => zeros(2, '3' as unknown as number)).toThrow(ShapeError)
     expect(() => zeros([2], { dtype: 'float' as DType })).toThrow(DTypeError)
-    expect(() => zeros([2], { device: 'cuda:0' })).toThrow(DeviceError)
-    expect(() => zeros([2], { device: 'cuda' })).toThrow(/'cpu', the only device/)
+    expect(() => zeros([2], { device: 'cuda:999' })).toThrow(DeviceError)
     expect(() => zeros([2], { device: 'gpu' as Device })).toThrow(DeviceError)
-    expect(() => zeros([2]).to('cuda:1')).toThrow(DeviceError)
+    expect(() => zeros([2]).to('cuda:999')).toThrow(DeviceError)
     expect(() => zeros([2]).to('float8' as DType)).toThrow(DeviceError)
     expect(() => zeros([2]).to({ dtyp: 'float64' } as object)).toThrow(ArgumentError)
     expect(() => zeros([2]).to(3 as unknown as DType)).toThrow(ArgumentError)

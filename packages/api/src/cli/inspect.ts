@@ -4,7 +4,8 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { MagiError } from '@magi-attention/common'
 import { get_num_threads } from '@magi-attention/tensor'
-import { loadNativeLibrary } from '@magi-attention/tensor/native'
+import { type CudaReport, inspectCuda } from '@magi-attention/tensor/internal'
+import { findSystemLibrary, loadNativeLibrary } from '@magi-attention/tensor/native'
 import { formatBytes } from '@magi-attention/utils'
 
 const require = createRequire(import.meta.url)
@@ -29,6 +30,12 @@ export interface Report {
   /** Threads that CPU operations use; null when the library is missing. */
   readonly threads: number | null
   readonly libraries: readonly LibraryReport[]
+  /** Driver, GPUs and cuBLAS. */
+  readonly cuda: CudaReport
+  /** Libraries of the system that are used where they are found: their name, or null. */
+  readonly systemLibraries: Readonly<Record<string, string | null>>
+  /** Devices that tensors can lie on. */
+  readonly backends: readonly string[]
   /** The MAGI_ATTENTION_ variables that are set. */
   readonly environment: Readonly<Record<string, string>>
 }
@@ -37,17 +44,35 @@ const packageNames = ['api', 'utils', 'dist-attn', 'ffa-kernel', 'comm', 'dispat
   name => `@magi-attention/${name}`,
 )
 
-const libraries = [
-  { name: 'magi_tensor_cpu', package: '@magi-attention/tensor', prefix: 'magi_tensor', env: 'TENSOR_CPU' },
-  { name: 'magi_ffa_cpu', package: '@magi-attention/ffa-kernel', prefix: 'magi_ffa', env: 'FFA_CPU' },
-  { name: 'magi_comm_shm', package: '@magi-attention/comm', prefix: 'magi_comm', env: 'COMM_SHM' },
-] as const
+interface LibraryEntry {
+  readonly name: string
+  /** Folder of the package. */
+  readonly package: string
+  /** What its functions begin with. */
+  readonly prefix: string
+  readonly abiVersion: number
+  /** Whether it chooses an instruction set. */
+  readonly hasIsa?: boolean
+}
 
-/** Libraries that choose an instruction set. */
-const withIsa: ReadonlySet<string> = new Set(['magi_tensor', 'magi_ffa'])
+/** Libraries that are built everywhere, and those that need a compiler or a library that a machine may lack. */
+const libraries: readonly LibraryEntry[] = [
+  { name: 'magi_tensor_cpu', package: 'tensor', prefix: 'magi_tensor', abiVersion: 1, hasIsa: true },
+  { name: 'magi_ffa_cpu', package: 'ffa-kernel', prefix: 'magi_ffa', abiVersion: 2, hasIsa: true },
+  { name: 'magi_comm_shm', package: 'comm', prefix: 'magi_comm', abiVersion: 1 },
+  { name: 'magi_tensor_cuda', package: 'tensor', prefix: 'magi_cuda', abiVersion: 1 },
+  { name: 'magi_ffa_cuda', package: 'ffa-kernel', prefix: 'magi_ffa', abiVersion: 2 },
+  { name: 'magi_comm_mpi', package: 'comm', prefix: 'magi_comm', abiVersion: 1 },
+]
+
+const systemLibraries: Readonly<Record<string, readonly string[]>> = {
+  nccl: ['libnccl.so.2', 'libnccl.so'],
+  mpi: ['libmpi.so.40', 'libmpi.so.12', 'libmpi.so'],
+}
 
 /** Looks at this machine and at what is installed. A missing library is reported, not thrown. */
 export function inspect(): Report {
+  const cuda = inspectCuda()
   return {
     packages: Object.fromEntries(packageNames.map(name => [name, readManifest(name).version])),
     node: process.version,
@@ -56,6 +81,11 @@ export function inspect(): Report {
     memoryBytes: totalmem(),
     threads: attempt(get_num_threads).value,
     libraries: libraries.map(inspectLibrary),
+    cuda,
+    systemLibraries: Object.fromEntries(
+      Object.entries(systemLibraries).map(([name, names]) => [name, findSystemLibrary(names)]),
+    ),
+    backends: ['cpu', ...(cuda.problem === null ? cuda.devices.map((_, index) => `cuda:${index}`) : [])],
     environment: Object.fromEntries(
       Object.entries(process.env)
         .filter((entry): entry is [string, string] => entry[0].startsWith('MAGI_ATTENTION_'))
@@ -77,27 +107,42 @@ export function formatReport(report: Report): string {
       name,
       problem ?? [isa ?? [], path].flat().join(', '),
     ]),
+    ...describeCuda(report.cuda),
+    ...Object.entries(report.systemLibraries).map(([name, found]) => [name, found ?? 'not found']),
+    ['backends', report.backends.join(', ')],
     ...Object.entries(report.environment),
   ]
   const width = Math.max(...lines.map(([name]) => String(name).length))
   return lines.map(([name, value]) => `${String(name).padEnd(width)}  ${value}`).join('\n')
 }
 
-function inspectLibrary(library: (typeof libraries)[number]): LibraryReport {
+function describeCuda({ problem, driver, runtime, devices, cublas }: CudaReport): string[][] {
+  return [
+    ['cuda', [problem ?? [], `driver ${driver ?? 'none'}`, `runtime ${runtime ?? 'none'}`].flat().join(', ')],
+    ...devices.map(({ name, total_memory, major, minor, multi_processor_count }, index) => [
+      `cuda:${index}`,
+      `${name}, ${formatBytes(total_memory)}, capability ${major}.${minor}, ${multi_processor_count} multiprocessors`,
+    ]),
+    ['cublas', cublas.problem ?? `${cublas.version}, ${cublas.path}`],
+  ]
+}
+
+function inspectLibrary(library: LibraryEntry): LibraryReport {
+  const { name, prefix, abiVersion, hasIsa = false } = library
+  const packageName = `@magi-attention/${library.package}`
   const { value, problem } = attempt(() => {
     const loaded = loadNativeLibrary({
-      name: library.name,
-      env: `MAGI_ATTENTION_${library.env}_LIB`,
-      packageDir: dirname(require.resolve(`${library.package}/package.json`)),
-      platformPackage: `${library.package}-${process.platform}-${process.arch}`,
-      abiVersion: 1,
-      abiVersionSymbol: `${library.prefix}_abi_version`,
-      buildCommand: `npx magi-build-native ${library.package}`,
+      name,
+      env: `${name.replace('magi_', 'MAGI_ATTENTION_').toUpperCase()}_LIB`,
+      packageDir: dirname(require.resolve(`${packageName}/package.json`)),
+      platformPackage: `${packageName}-${process.platform}-${process.arch}`,
+      abiVersion,
+      abiVersionSymbol: `${prefix}_abi_version`,
+      buildCommand: `npx magi-build-native ${packageName}`,
     })
-    const isa = withIsa.has(library.prefix) ? loaded.func(`${library.prefix}_isa`, 'string', [])() : null
-    return { path: loaded.path, isa }
+    return { path: loaded.path, isa: hasIsa ? loaded.func(`${prefix}_isa`, 'string', [])() : null }
   })
-  return { name: library.name, path: value?.path ?? null, isa: value?.isa ?? null, problem }
+  return { name, path: value?.path ?? null, isa: value?.isa ?? null, problem }
 }
 
 function attempt<T>(body: () => T): { value: T | null; problem: string | null } {

@@ -3,7 +3,7 @@ import { formatReport, inspect } from './inspect.js'
 const usage = `Usage: magi <command> [options]
 
 Commands:
-  inspect    what a bug report needs: versions, machine, native libraries, settings
+  inspect    what a bug report needs: versions, machine, GPUs, native libraries, settings
 
 Options:
   --json     print JSON

@@ -26,7 +26,7 @@ template <typename T>
 using Compute = std::conditional_t<kIsHalf<T>, float, T>;
 
 template <typename T>
-inline Compute<T> load(T value) {
+MAGI_HOST_DEVICE inline Compute<T> load(T value) {
   if constexpr (std::is_same_v<T, BFloat16>) {
     return bf16_to_f32(value.bits);
   } else if constexpr (std::is_same_v<T, Float16>) {
@@ -38,7 +38,7 @@ inline Compute<T> load(T value) {
 
 // float64 to float32, where an inexact result gets an odd last bit: rounding it once more, to fewer bits, then gives
 // what rounding the float64 directly gives (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums").
-inline float round_to_odd(double value) {
+MAGI_HOST_DEVICE inline float round_to_odd(double value) {
   const float nearest = static_cast<float>(value);
   const double back = static_cast<double>(nearest);
   const uint32_t bits = float_bits(nearest);
@@ -50,7 +50,7 @@ inline float round_to_odd(double value) {
 }
 
 // int64 to a float64 that lies on the same side of every value with fewer than 40 significant bits.
-inline double sticky_double(int64_t value) {
+MAGI_HOST_DEVICE inline double sticky_double(int64_t value) {
   const uint64_t magnitude = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   const uint64_t sticky = (magnitude & ~uint64_t{0xfff}) | ((magnitude & 0xfff) != 0 ? 0x800u : 0u);
   const uint64_t kept = magnitude >> 53 != 0 ? sticky : magnitude;
@@ -60,7 +60,7 @@ inline double sticky_double(int64_t value) {
 
 // Floats to integers: towards zero, clamped to the range; NaN gives 0.
 template <typename Int, typename Float>
-inline Int saturate(Float value) {
+MAGI_HOST_DEVICE inline Int saturate(Float value) {
   constexpr Int lowest = std::is_same_v<Int, int32_t> ? Int(INT32_MIN) : Int(INT64_MIN);
   constexpr Int highest = std::is_same_v<Int, int32_t> ? Int(INT32_MAX) : Int(INT64_MAX);
   constexpr Float limit = -static_cast<Float>(lowest);  // a power of two
@@ -70,7 +70,7 @@ inline Int saturate(Float value) {
 }
 
 template <typename Out, typename In>
-inline Out convert(In in) {
+MAGI_HOST_DEVICE inline Out convert(In in) {
   if constexpr (std::is_same_v<Out, In>) {
     return in;
   } else if constexpr (kIsHalf<Out>) {

@@ -30,7 +30,7 @@ struct PhiloxBlock {
   uint32_t x[4];
 };
 
-inline PhiloxBlock philox4x32_10(uint64_t seed, uint64_t block) {
+MAGI_HOST_DEVICE inline PhiloxBlock philox4x32_10(uint64_t seed, uint64_t block) {
   uint32_t c0 = static_cast<uint32_t>(block);
   uint32_t c1 = static_cast<uint32_t>(block >> 32);
   uint32_t c2 = 0;
@@ -51,7 +51,7 @@ inline PhiloxBlock philox4x32_10(uint64_t seed, uint64_t block) {
 }
 
 // -2 ln(u) for a normal u in (0, 1].
-inline float minus_two_log(float u) {
+MAGI_HOST_DEVICE inline float minus_two_log(float u) {
   // u = m * 2^e with m in [sqrt(1/2), sqrt(2)): 0x3f3504f3 are the bits of sqrt(1/2).
   const uint32_t bits = float_bits(u);
   const int32_t e = static_cast<int32_t>(bits - 0x3f3504f3u) >> 23;
@@ -74,7 +74,7 @@ struct SineCosine {
 };
 
 // The sine and cosine of x / 2^32 turns.
-inline SineCosine sine_cosine_turns(uint32_t x) {
+MAGI_HOST_DEVICE inline SineCosine sine_cosine_turns(uint32_t x) {
   // The nearest quarter turn, and the rest in [-1/8, 1/8) turns, exact as an integer.
   const uint32_t quarter = (x + 0x20000000u) >> 30;
   const int32_t rest = static_cast<int32_t>(x - (quarter << 30));
@@ -96,7 +96,7 @@ inline SineCosine sine_cosine_turns(uint32_t x) {
           float_from_bits(float_bits(swap ? sine : cosine) ^ cosine_sign)};
 }
 
-inline void box_muller(uint32_t radius_word, uint32_t angle_word, float* first, float* second) {
+MAGI_HOST_DEVICE inline void box_muller(uint32_t radius_word, uint32_t angle_word, float* first, float* second) {
   const float u = static_cast<float>(radius_word) * 0x1p-32f + 0x1p-33f;
   const float radius = sqrtf(minus_two_log(u));
   const SineCosine direction = sine_cosine_turns(angle_word);

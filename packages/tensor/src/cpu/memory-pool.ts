@@ -1,7 +1,4 @@
-import { OutOfMemoryError } from '@magi-attention/common'
-import koffi from 'koffi'
-
-/** A block of CPU memory. `byteOffset` is where its first 64-byte boundary lies. */
+/** A block of host memory. `byteOffset` is where its first 64-byte boundary lies. */
 export interface MemoryBlock {
   readonly buffer: ArrayBuffer
   readonly byteOffset: number
@@ -12,76 +9,63 @@ const alignment = 64
 const maxPooledBytes = 1 << 30
 const maxBlocksPerSize = 16
 
-const free = new Map<number, MemoryBlock[]>()
-let pooled = 0
+/** Keeps freed blocks of host memory for reuse, since fresh memory costs more than most operations do. */
+export class MemoryPool {
+  readonly #allocateBlock: (bytes: number) => MemoryBlock
+  readonly #free = new Map<number, MemoryBlock[]>()
+  #pooled = 0
 
-/** Bytes that lie in the pool. */
-export function pooledBytes(): number {
-  return pooled
-}
-
-/** Gives the memory of the pool back to the system. */
-export function empty_cache(): void {
-  free.clear()
-  pooled = 0
-}
-
-/**
- * Memory for `bytes` bytes. Blocks come from the pool if it has one of that size, since the page faults of fresh
- * memory cost more than most operations do.
- *
- * @returns the block, and whether it is known to hold zeros only
- * @throws OutOfMemoryError
- */
-export function allocate(bytes: number): [block: MemoryBlock, isZero: boolean] {
-  const size = roundUp(bytes)
-  const reused = free.get(size)?.pop()
-  if (reused !== undefined) {
-    pooled -= size
-    return [reused, false]
+  /** @param allocateBlock gets fresh memory that begins on a 64-byte boundary; throws OutOfMemoryError */
+  constructor(allocateBlock: (bytes: number) => MemoryBlock) {
+    this.#allocateBlock = allocateBlock
   }
-  const buffer = allocateBuffer(size + alignment)
-  const base = koffi.address(buffer)
-  const byteOffset = Number(-base & BigInt(alignment - 1))
-  return [{ buffer, byteOffset, address: base + BigInt(byteOffset) }, true]
-}
 
-/** Puts a block that nobody uses any more into the pool. Beyond the bounds, it is left to the garbage collector. */
-export function recycle(block: MemoryBlock, bytes: number): void {
-  const size = roundUp(bytes)
-  if (size > maxPooledBytes) return
-  // The sizes used longest ago are given up first: a program that changed its shapes will not ask for them again.
-  for (const [oldSize, blocks] of free) {
-    if (pooled + size <= maxPooledBytes) break
-    pooled -= oldSize * blocks.length
-    free.delete(oldSize)
+  /** Bytes that lie in the pool. */
+  get pooledBytes(): number {
+    return this.#pooled
   }
-  const blocks = free.get(size) ?? []
-  if (blocks.length >= maxBlocksPerSize) return
-  free.delete(size)
-  free.set(size, blocks)
-  blocks.push(block)
-  pooled += size
+
+  /** Forgets all blocks; their memory goes back to the system with the garbage collector. */
+  clear(): void {
+    this.#free.clear()
+    this.#pooled = 0
+  }
+
+  /**
+   * Memory for `bytes` bytes, from the pool if it has a block of that size.
+   *
+   * @returns the block, and whether it is fresh
+   * @throws OutOfMemoryError
+   */
+  allocate(bytes: number): [block: MemoryBlock, isFresh: boolean] {
+    const size = roundUp(bytes)
+    const reused = this.#free.get(size)?.pop()
+    if (reused !== undefined) {
+      this.#pooled -= size
+      return [reused, false]
+    }
+    return [this.#allocateBlock(size), true]
+  }
+
+  /** Puts a block that nobody uses any more into the pool. Beyond the bounds, it is left to the garbage collector. */
+  recycle(block: MemoryBlock, bytes: number): void {
+    const size = roundUp(bytes)
+    if (size > maxPooledBytes) return
+    // The sizes used longest ago are given up first: a program that changed its shapes will not ask for them again.
+    for (const [oldSize, blocks] of this.#free) {
+      if (this.#pooled + size <= maxPooledBytes) break
+      this.#pooled -= oldSize * blocks.length
+      this.#free.delete(oldSize)
+    }
+    const blocks = this.#free.get(size) ?? []
+    if (blocks.length >= maxBlocksPerSize) return
+    this.#free.delete(size)
+    this.#free.set(size, blocks)
+    blocks.push(block)
+    this.#pooled += size
+  }
 }
 
 function roundUp(bytes: number): number {
   return Math.max(alignment, Math.ceil(bytes / alignment) * alignment)
-}
-
-function allocateBuffer(bytes: number): ArrayBuffer {
-  try {
-    return new ArrayBuffer(bytes)
-  } catch {
-    empty_cache()
-  }
-  try {
-    return new ArrayBuffer(bytes)
-  } catch (cause) {
-    throw new OutOfMemoryError(
-      `No memory for a tensor of ${bytes} bytes. Dispose of tensors, or use smaller ones.`,
-      {
-        cause,
-      },
-    )
-  }
 }

@@ -1,3 +1,4 @@
+export { findSystemLibrary } from './find-system-library.js'
 export {
   findPackageDir,
   libraryFileName,

@@ -19,6 +19,12 @@ export const NativeStatus = {
 /** Memory for the message of a native call. One for a process is enough: calls are synchronous. */
 export const messageBuffer: Uint8Array = new Uint8Array(new ArrayBuffer(1024))
 
+/** The text that a native call has left in a buffer. */
+export function messageText(message: Uint8Array): string {
+  const end = message.indexOf(0)
+  return new TextDecoder().decode(message.subarray(0, end < 0 ? message.length : end)) || 'no message'
+}
+
 /**
  * Turns the status of a native call into an error.
  *
@@ -27,8 +33,7 @@ export const messageBuffer: Uint8Array = new Uint8Array(new ArrayBuffer(1024))
  */
 export function checkStatus(status: number, message: Uint8Array, functionName: string): void {
   if (status === NativeStatus.OK) return
-  const end = message.indexOf(0)
-  const text = new TextDecoder().decode(message.subarray(0, end < 0 ? message.length : end)) || 'no message'
+  const text = messageText(message)
   if (status === NativeStatus.OUT_OF_MEMORY) throw new OutOfMemoryError(`${functionName}: ${text}`)
   const details = { argument: functionName, actual: text }
   if (status === NativeStatus.INVALID_ARGUMENT) {

@@ -3,33 +3,55 @@ import { backendOf } from '../backend.js'
 import { assertTensor } from '../check.js'
 import { type Device, parseDevice } from '../device.js'
 import { assertDType, type DType, isDType } from '../dtype.js'
-import { assertOptionNames, emptyLike, emptyTensor } from '../factory.js'
+import { assertOptionNames, emptyLike, emptyTensor, transfer } from '../factory.js'
 import type { Tensor } from '../tensor.js'
 
 type Target = Parameters<Tensor['to']>[0]
 
-const toFunction: CustomFunction<{ from: DType; to: DType }, readonly [Tensor]> = {
+interface Place {
+  readonly dtype: DType
+  readonly device: Device
+}
+
+interface ToOptions {
+  readonly from: Place
+  readonly to: Place
+  readonly nonBlocking: boolean
+}
+
+const toFunction: CustomFunction<ToOptions, readonly [Tensor]> = {
   name: 'to',
-  forward: (_, [x], { to }) => [cast(x, to)],
-  backward: (_, [grad], { from }) => [cast(grad!, from)],
+  forward: (_, [x], { to, nonBlocking }) => [moveTo(x, to, nonBlocking)],
+  backward: (_, [grad], { from }) => [moveTo(grad!, from, false)],
+}
+
+/** Without history. A view if nothing changes. Between CPU and GPU, the GPU converts. */
+function moveTo(x: Tensor, { dtype, device }: Place, nonBlocking: boolean): Tensor {
+  if (x.device === 'cpu') {
+    using moved = transfer(x, device, nonBlocking)
+    return cast(moved, dtype)
+  }
+  using converted = cast(x, dtype)
+  return transfer(converted, device, nonBlocking)
 }
 
 export function convert(x: Tensor, target: Target): Tensor {
   assertTensor('tensor', x)
-  const { dtype, device } = parseTarget(target)
-  // Fails for devices that this build does not have.
-  backendOf(device ?? x.device)
-  return apply_function(toFunction, [x], { from: x.dtype, to: dtype ?? x.dtype })[0]!
+  const from: Place = { dtype: x.dtype, device: x.device }
+  const { nonBlocking = false, ...to } = parseTarget(target, from)
+  backendOf(to.device)
+  return apply_function(toFunction, [x], { from, to, nonBlocking })[0]!
 }
 
-function parseTarget(target: unknown): { dtype?: DType | undefined; device?: Device | undefined } {
-  if (isDType(target)) return { dtype: target }
-  if (typeof target === 'string') return { device: parseDevice('target', target) }
-  assertOptionNames('target', target, ['dtype', 'device'])
-  const { dtype, device } = target as { dtype?: unknown; device?: unknown }
+function parseTarget(target: unknown, from: Place): Place & { nonBlocking?: boolean } {
+  if (isDType(target)) return { ...from, dtype: target }
+  if (typeof target === 'string') return { ...from, device: parseDevice('target', target) }
+  assertOptionNames('target', target, ['dtype', 'device', 'non_blocking'])
+  const { dtype, device, non_blocking } = target as Record<string, unknown>
   return {
-    dtype: dtype === undefined ? undefined : assertDType('dtype', dtype),
-    device: device === undefined ? undefined : parseDevice('device', device),
+    dtype: dtype === undefined ? from.dtype : assertDType('dtype', dtype),
+    device: device === undefined ? from.device : parseDevice('device', device),
+    nonBlocking: non_blocking === true,
   }
 }
 

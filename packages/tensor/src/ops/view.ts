@@ -3,7 +3,7 @@ import { apply_function, type CustomFunction } from '../autograd/function.js'
 import { backendOf } from '../backend.js'
 import { assertTensor } from '../check.js'
 import { wrapTypedArray } from '../data.js'
-import { emptyTensor, zerosTensor } from '../factory.js'
+import { emptyTensor, transfer, zerosTensor } from '../factory.js'
 import { assertInteger, inferViewShape, normalizeDim, type Shape, splitAt } from '../shape.js'
 import { Tensor } from '../tensor.js'
 import { cast } from './convert.js'
@@ -104,11 +104,12 @@ const indexSelectFunction: CustomFunction<{ shape: Shape; dim: number }, readonl
 export function index_select(x: Tensor, dim: number, index: Tensor | readonly number[]): Tensor {
   assertTensor('tensor', x)
   const at = normalizeDim('dim', dim, x.ndim)
-  using rows = toIndexTensor(index, x.shape[at]!)
+  using checked = toIndexTensor(index, x.shape[at]!)
+  using rows = transfer(checked, x.device)
   return apply_function(indexSelectFunction, [x, rows], { shape: x.shape, dim: at })[0]!
 }
 
-/** An int64 tensor of row numbers, each checked, that the caller disposes. */
+/** An int64 tensor of row numbers on the CPU, each checked, that the caller disposes. */
 function toIndexTensor(index: Tensor | readonly number[], size: number): Tensor {
   if (!(index instanceof Tensor)) {
     if (!Array.isArray(index)) {
@@ -119,9 +120,11 @@ function toIndexTensor(index: Tensor | readonly number[], size: number): Tensor 
       })
     }
     index.forEach((row, i) => {
+      if (Number.isSafeInteger(row) && row >= 0 && row < size) return
       assertRow(`index[${i}]`, assertInteger(`index[${i}]`, row), size)
     })
-    return wrapTypedArray(BigInt64Array.from(index, BigInt), [index.length], 'int64')
+    using wrapped = wrapTypedArray(Float64Array.from(index), [index.length], 'float64')
+    return cast(wrapped, 'int64')
   }
   assertTensor('index', index)
   if (index.dtype !== 'int64' && index.dtype !== 'int32') {
@@ -130,9 +133,8 @@ function toIndexTensor(index: Tensor | readonly number[], size: number): Tensor 
   if (index.ndim !== 1) throw new ShapeError({ argument: 'index', expected: 'a 1-D tensor', actual: index })
   // A copy, so that backward still sees these rows if the caller writes into its index.
   const rows = index.to_typed_array() as BigInt64Array | Int32Array
-  rows.forEach((row: number | bigint, i: number) => {
-    assertRow(`index[${i}]`, row, size)
-  })
+  const wrong = rows.findIndex((row: number | bigint) => row < 0 || row >= size)
+  if (wrong >= 0) assertRow(`index[${wrong}]`, rows[wrong]!, size)
   using wrapped = wrapTypedArray(rows, index.shape, index.dtype)
   return cast(wrapped, 'int64')
 }

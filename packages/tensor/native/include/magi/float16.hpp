@@ -8,23 +8,30 @@
 
 #include <cstdint>
 
+// For functions that CUDA code calls on the GPU as well.
+#if defined(__CUDACC__)
+#define MAGI_HOST_DEVICE __host__ __device__
+#else
+#define MAGI_HOST_DEVICE
+#endif
+
 namespace magi {
 
-static inline constexpr uint32_t float_bits(float value) { return __builtin_bit_cast(uint32_t, value); }
-static inline constexpr float float_from_bits(uint32_t bits) { return __builtin_bit_cast(float, bits); }
+MAGI_HOST_DEVICE static inline constexpr uint32_t float_bits(float value) { return __builtin_bit_cast(uint32_t, value); }
+MAGI_HOST_DEVICE static inline constexpr float float_from_bits(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
-static inline constexpr float bf16_to_f32(uint16_t bits) {
+MAGI_HOST_DEVICE static inline constexpr float bf16_to_f32(uint16_t bits) {
   return float_from_bits(static_cast<uint32_t>(bits) << 16);
 }
 
-static inline constexpr uint16_t f32_to_bf16(float value) {
+MAGI_HOST_DEVICE static inline constexpr uint16_t f32_to_bf16(float value) {
   const uint32_t bits = float_bits(value);
   const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
   const uint32_t quiet_nan = bits >> 16 | 0x0040u;
   return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
 }
 
-static inline constexpr float f16_to_f32(uint16_t half) {
+MAGI_HOST_DEVICE static inline constexpr float f16_to_f32(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = half & 0x7fffu;
   const uint32_t shifted = magnitude << 13;
@@ -36,7 +43,7 @@ static inline constexpr float f16_to_f32(uint16_t half) {
   return float_from_bits(sign | (magnitude >= 0x7c00u ? special : magnitude >= 0x0400u ? normal : subnormal));
 }
 
-static inline constexpr uint16_t f32_to_f16(float value) {
+MAGI_HOST_DEVICE static inline constexpr uint16_t f32_to_f16(float value) {
   const uint32_t bits = float_bits(value);
   const uint32_t sign = bits >> 16 & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;

@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { describeOnGpu } from './gpu.js'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** An invalid access ends the GPU's context, so it happens in a process of its own. */
+function runBroken(env: Record<string, string>): { code: string; message: string } {
+  const program = 'packages/tensor/test/programs/broken-operation.ts'
+  const { stdout, status } = spawnSync(
+    process.execPath,
+    ['--conditions=@magi-attention/source', '--import', 'tsx', program],
+    { cwd: root, encoding: 'utf8', env: { ...process.env, ...env } },
+  )
+  expect(status).toBe(0)
+  return JSON.parse(stdout)
+}
+
+describeOnGpu('an error while an operation runs', () => {
+  it('surfaces when the result is needed at the latest, with the operations in question', () => {
+    const { code, message } = runBroken({ MAGI_ATTENTION_CUDA_SYNC: '' })
+    expect(code).toBe('ERR_DEVICE')
+    expect(message).toMatch(/illegal memory access/)
+    expect(message).toMatch(/since the last synchronisation, the latest last: .*index_select/)
+    expect(message).not.toMatch(/randn/)
+  })
+
+  it('surfaces at once with MAGI_ATTENTION_CUDA_SYNC=1, and names the operation', () => {
+    const { message } = runBroken({ MAGI_ATTENTION_CUDA_SYNC: '1' })
+    expect(message).toMatch(/The operation at fault is index_select,/)
+  })
+})

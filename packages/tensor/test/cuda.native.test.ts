@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { ArgumentError, DeviceError } from '@magi-attention/common'
+import { cuda, tensor, zeros } from '@magi-attention/tensor'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** Runs a program that has no GPU, whatever this machine has. Its last line is JSON. */
+function runWithoutGpu(env: Record<string, string> = {}) {
+  const program = 'packages/tensor/test/programs/without-gpu.ts'
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--conditions=@magi-attention/source', '--import', 'tsx', program],
+    { cwd: root, encoding: 'utf8', env: { ...process.env, CUDA_VISIBLE_DEVICES: '', ...env } },
+  )
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+  return JSON.parse(stdout)
+}
+
+const refusals = {
+  isAvailable: false,
+  deviceCount: 0,
+  errors: ['zeros', 'to', 'randn', 'Stream', 'synchronize', 'pin_memory', 'from_typed_array'].map(name => ({
+    name,
+    code: 'ERR_DEVICE',
+    hasHint: true,
+  })),
+  liveBytes: 8,
+}
+
+describe('without a GPU', () => {
+  it('there are no devices, and each use of one is a DeviceError that says why', () => {
+    expect(runWithoutGpu()).toEqual(refusals)
+  })
+
+  it('the same holds without the CUDA library', () => {
+    const missing = { MAGI_ATTENTION_TENSOR_CUDA_LIB: '/no/such/library.so' }
+    expect(runWithoutGpu(missing)).toEqual(refusals)
+  })
+})
+
+describe('device names', () => {
+  it('beyond the GPUs of the machine are refused', () => {
+    expect(() => zeros([1], { device: 'cuda:999' })).toThrow(DeviceError)
+    expect(() => cuda.synchronize('cuda:999')).toThrow(DeviceError)
+    expect(() => cuda.synchronize('cpu')).toThrow(DeviceError)
+    expect(() => cuda.synchronize(-1)).toThrow(DeviceError)
+    expect(() => cuda.set_stream(0 as unknown as cuda.Stream)).toThrow(ArgumentError)
+  })
+
+  it('CPU tensors are not pinned unless asked for', () => {
+    expect(tensor([1]).is_pinned()).toBe(false)
+  })
+})
