@@ -11,6 +11,8 @@ const benchmarks: Record<string, string> = {
   'dispatch-solver': 'the static solver: one rank of 64 and of 1,024, and how its time grows',
   comm: 'collectives of the shm backend against memcpy',
   'dist-attn': 'attention on 4 ranks: balance of the work, bytes that travel, time by overlap degree',
+  'ffa-overhead': 'attention on a GPU: time of the host per call, beyond the launch',
+  'ffa-chart': 'draws the GPU results that ffa/run.py (Python) left in results/',
 }
 
 const names = process.argv.slice(2)
