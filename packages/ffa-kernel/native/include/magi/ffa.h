@@ -135,6 +135,30 @@ typedef struct MagiFfaTileSizes {
   int32_t kernel;             /* the kernel that these sizes are for: what MAGI_FFA_KERNEL_AUTO stands for here; 0 on the CPU */
 } MagiFfaTileSizes;
 
+/* Slices in device memory, to be planned there. The CUDA library alone has the functions for it.
+ *
+ * Nobody looks at the values on the host, so no value is an error: what a slice has outside [0, total_q) x [0, total_k) is cut
+ * off, and a slice whose range ends before it starts, or whose type is not 0 to 3, holds no cell. The diagonal follows from
+ * the ranges as they were given. */
+typedef struct MagiFfaPlanArgs {
+  int64_t struct_size;
+  const int32_t* q_ranges;      /* [num_slices, 2] start, end */
+  const int32_t* k_ranges;      /* [num_slices, 2] */
+  const int32_t* attn_type_map; /* [num_slices] 0 full, 1 causal, 2 inv_causal, 3 bi_causal; NULL: all full */
+  const int32_t* bands;         /* NULL, or [num_slices, 6] q0, q1, k0, k1, lo, hi instead of the three above; see MagiFfaPlan */
+  void* workspace;              /* at a multiple of 256; becomes the memory of the plan's arrays */
+  int64_t workspace_size;       /* bytes, at least magi_ffa_plan_workspace_size() */
+  int32_t num_slices;           /* up to 2^24 */
+  int32_t total_q;
+  int32_t total_k;
+  int32_t tile_rows;
+  int32_t tile_cols;
+  int32_t transposed;           /* 0: rows = queries. 1: rows = keys, for backward. */
+  int32_t align_cols;           /* 1: column tiles on the grid of tile_cols, runs ascending by column */
+  int32_t device;               /* CUDA device ordinal */
+  void* stream;                 /* cudaStream_t */
+} MagiFfaPlanArgs;
+
 MAGI_API int32_t magi_ffa_abi_version(void);
 MAGI_API int64_t magi_ffa_sizeof_plan(void);
 MAGI_API int64_t magi_ffa_sizeof_forward_args(void);
@@ -148,7 +172,17 @@ MAGI_API int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, int32_t gr
 MAGI_API int32_t magi_ffa_forward(const MagiFfaForwardArgs* args, char* message, int32_t message_size);
 MAGI_API int32_t magi_ffa_backward(const MagiFfaBackwardArgs* args, char* message, int32_t message_size);
 
-/* Name of the instruction set in use: "avx512-bf16", "avx512", "avx2", "portable". A static string. */
+/* Bytes of workspace for a plan. Reads the sizes in `args` only, never a pointer. */
+MAGI_API int64_t magi_ffa_sizeof_plan_args(void);
+MAGI_API int32_t magi_ffa_plan_workspace_size(const MagiFfaPlanArgs* args, int64_t* size, char* message, int32_t message_size);
+
+/* Enqueues the planning on args->stream, waits for nothing, and fills `plan`, which is sparse and usable by what is enqueued
+ * there later. num_bands is num_slices; bands without a cell are in no run. The same slices give the same plan. Tiles that
+ * more bands meet than the planner has room for get one masked run, whose list may name bands that do not meet it. */
+MAGI_API int32_t magi_ffa_plan(const MagiFfaPlanArgs* args, MagiFfaPlan* plan, char* message, int32_t message_size);
+
+/* Name of the instruction set in use: "avx512-bf16", "avx512", "avx2", "portable"; of the CUDA library the kernels that it has:
+ * "sm80, sm90" or "sm80". A static string. */
 MAGI_API const char* magi_ffa_isa(void);
 
 #ifdef __cplusplus
