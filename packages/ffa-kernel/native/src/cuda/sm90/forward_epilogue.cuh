@@ -19,7 +19,7 @@ struct RowPlaces {
 // log(exp(a) + exp(b)); -infinity where both are.
 __device__ __forceinline__ float log_add_exp(float a, float b) {
   const float larger = fmaxf(a, b);
-  return larger == -INFINITY ? larger : larger + log1pf(__expf(-fabsf(a - b)));
+  return larger == -INFINITY ? larger : larger + __logf(1.0f + __expf(-fabsf(a - b)));
 }
 
 __device__ inline float sink_lse(const ForwardKernelParams& params, int token, int head) {
@@ -27,6 +27,7 @@ __device__ inline float sink_lse(const ForwardKernelParams& params, int token, i
   const float* sink = params.sink + head;
   if (per_token) sink += static_cast<int64_t>(token) * params.sink_tokens * params.num_heads_q;
   float result = -INFINITY;
+#pragma unroll 1
   for (int i = 0; i < params.sink_tokens; ++i) result = log_add_exp(result, sink[static_cast<int64_t>(i) * params.num_heads_q]);
   return result;
 }
@@ -36,34 +37,50 @@ __device__ __forceinline__ void atomic_max(float* address, float value) {
   else atomicMin(reinterpret_cast<unsigned int*>(address), __float_as_uint(value));
 }
 
-// Writes lse and max_logits. Returns in `factors` what the unnormalised outputs are to be multiplied by, and in `keep`, when
-// accumulating, what the outputs that are there already are.
-__device__ inline void finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax, const RowPlaces& rows,
-                                   int lane, float (&factors)[2], float (&keep)[2]) {
+// What becomes of a thread's two rows.
+struct RowResults {
+  float factors[2];  // for the unnormalised outputs
+  float keep[2];     // when accumulating, for the outputs that are there already
+  float lse[2];
+};
+
+__device__ __forceinline__ float* lse_place(const ForwardKernelParams& params, const RowPlaces& rows, int h) {
+  return params.lse + static_cast<int64_t>(rows.token[h]) * params.num_heads_q + rows.head[h];
+}
+
+__device__ __forceinline__ RowResults finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax,
+                                                  const RowPlaces& rows) {
+  RowResults results;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    factors[h] = keep[h] = 0.0f;
-    const int token = rows.token[h];
-    if (token >= params.total_q) continue;
+    results.factors[h] = results.keep[h] = results.lse[h] = 0.0f;
+    if (rows.token[h] >= params.total_q) continue;
     const float sum = softmax.row_sum[h];
     const bool has_keys = sum > 0.0f;
     const float own = has_keys ? (softmax.row_max[h] * params.scale_log2 + __log2f(sum)) * kLn2 : -INFINITY;
     float total = own;
-    if (params.sink != nullptr) total = log_add_exp(total, sink_lse(params, token, rows.head[h]));
-    float* lse = params.lse + static_cast<int64_t>(token) * params.num_heads_q + rows.head[h];
+    if (params.sink != nullptr) total = log_add_exp(total, sink_lse(params, rows.token[h], rows.head[h]));
     if (params.accumulate) {
-      const float before = *lse;
+      const float before = *lse_place(params, rows, h);
       total = log_add_exp(total, before);
-      keep[h] = before == -INFINITY ? 0.0f : __expf(before - total);
+      results.keep[h] = before == -INFINITY ? 0.0f : __expf(before - total);
     }
-    if (has_keys) factors[h] = __expf(own - total) / sum;
-    // All four threads of the row read before one of them writes.
-    __syncwarp(0xfu << (lane & ~3));
-    if (lane % 4 == 0) {
-      *lse = total;
-      if (params.max_logits != nullptr && has_keys) {
-        atomic_max(params.max_logits + rows.head[h], softmax.row_max[h] * params.scale_log2 * kLn2);
-      }
+    if (has_keys) results.factors[h] = __expf(own - total) / sum;
+    results.lse[h] = total;
+  }
+  return results;
+}
+
+// Writes lse and max_logits. All four threads of a row must have read the lse before.
+__device__ __forceinline__ void store_statistics(const ForwardKernelParams& params, const OnlineSoftmax& softmax,
+                                                 const RowPlaces& rows, const RowResults& results, int lane) {
+  if (lane % 4 != 0) return;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    if (rows.token[h] >= params.total_q) continue;
+    *lse_place(params, rows, h) = results.lse[h];
+    if (params.max_logits != nullptr && softmax.row_sum[h] > 0.0f) {
+      atomic_max(params.max_logits + rows.head[h], softmax.row_max[h] * params.scale_log2 * kLn2);
     }
   }
 }
@@ -89,6 +106,19 @@ __device__ inline void store_float_rows(const ForwardKernelParams& params, const
       }
       *place = value;
     }
+  }
+}
+
+// The four threads of a row write it together.
+template <int kDim>
+__device__ __forceinline__ void store_zero_row(const ForwardKernelParams& params, int token, int head, int lane) {
+  const int64_t row = static_cast<int64_t>(token) * params.num_heads_q + head;
+  if (params.out_float != nullptr) {
+    float4* target = reinterpret_cast<float4*>(params.out_float + row * kDim);
+    for (int i = lane % 4; i < kDim / 4; i += 4) target[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  } else {
+    uint4* target = reinterpret_cast<uint4*>(static_cast<uint16_t*>(params.out) + row * kDim);
+    for (int i = lane % 4; i < kDim / 8; i += 4) target[i] = make_uint4(0, 0, 0, 0);
   }
 }
 

@@ -1,7 +1,7 @@
 // Forward attention on Hopper: one persistent block a multiprocessor. Warpgroup 0 loads and schedules; the others multiply,
 // each 64 rows of an item, taking turns at the tensor cores so that one's softmax runs under the other's products. The
 // structure is FlashAttention-3's (arXiv:2407.08608): within a warpgroup, too, the scores of tile j + 1 are issued before
-// tile j's probabilities meet the values.
+// tile j's probabilities meet the values. Here this goes on across items.
 #ifndef MAGI_FFA_SM90_FORWARD_KERNEL_CUH
 #define MAGI_FFA_SM90_FORWARD_KERNEL_CUH
 
@@ -15,7 +15,7 @@ namespace magi::ffa::sm90 {
 
 // Named barriers.
 constexpr int kTurnBarrier = 1;   // + warpgroup: its turn at the tensor cores
-constexpr int kStageBarrier = 8;  // + warpgroup: its output is complete in shared memory
+constexpr int kStageBarrier = 8;  // + warpgroup: its output is complete in shared memory, and whether it is good
 
 template <typename Shape>
 class ForwardConsumer {
@@ -28,79 +28,157 @@ class ForwardConsumer {
   __device__ ForwardConsumer(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int warpgroup)
       : params_(params), shared_(shared), warpgroup_(warpgroup), warp_(threadIdx.x / 32 % 4), lane_(threadIdx.x % 32) {}
 
+  // Items follow each other without a gap: the first scores of an item are issued before the last output of the item before.
   __device__ __forceinline__ void run() {
     // Someone has to go first.
     if (warpgroup_ == kConsumers - 1) named_barrier_arrive(kTurnBarrier, 256);
+    Item item;
+    OnlineSoftmax softmax;
+    bool begun = false;  // the item's first probabilities are there, and its last output is not
     while (true) {
-      barrier_wait(&shared_.item_full[slot_.stage], slot_.phase);
-      const ForwardItem& item = shared_.items[slot_.stage];
-      const int tile = item.tile;
-      const int head = item.head;
-      const int num_tiles = item.num_tiles;
-      const int num_masked = item.num_masked;
-      __syncwarp();
-      if (lane_ == 0) barrier_arrive(&shared_.item_empty[slot_.stage]);
-      slot_.advance();
-      if (tile < 0) break;
-      locate_rows(tile, head);
-      compute_item(tile, head, num_tiles, num_masked);
+      Item next;
+      read_item(next);
+      if (next.tile < 0) {
+        if (begun) finish_last(item, softmax);
+        if (next.tile == kEnd) break;
+        begun = false;
+        if (threadIdx.x % 128 == 0) barrier_arrive(&shared_.flushed);
+        continue;
+      }
+      if (next.num_tiles == 0) {
+        store_empty(next);
+        continue;
+      }
+      if (begun) cross_items(item, softmax, next);
+      else begin_first(next, softmax);
+      begun = true;
+      item = next;
+
+      int i = 1;
+#pragma unroll 1
+      for (; i < item.num_masked; ++i) step<true>(softmax, item, true, i == 1, i + 1 < item.num_tiles);
+      // After its first full tile every row has a maximum.
+      bool search = __any_sync(0xffffffff, item.exact || softmax.lacks_maximum());
+#pragma unroll 1
+      for (; i < item.num_tiles; ++i) {
+        step<false>(softmax, item, search, i == 1, i + 1 < item.num_tiles);
+        search = item.exact;
+      }
     }
     bulk_wait_read<0>();
   }
 
  private:
-  __device__ __forceinline__ void locate_rows(int tile, int head) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int row = warpgroup_ * kWarpgroupRows + 16 * warp_ + lane_ / 4 + 8 * h;
-      rows_.token[h] = tile * params_.plan.tile_rows + (row >> params_.packed_log2);
-      rows_.head[h] = head * params_.packed + (row & (params_.packed - 1));
-    }
+  struct Item {
+    int tile;
+    int head;
+    int num_tiles;
+    int num_masked;
+    int query_stage;
+    bool exact;
+    bool stores;
+  };
+
+  __device__ __forceinline__ void read_item(Item& item) {
+    barrier_wait(&shared_.item_full[slot_.stage], slot_.phase);
+    const ForwardItem& slot = shared_.items[slot_.stage];
+    item.tile = slot.tile;
+    item.head = slot.head;
+    item.num_tiles = slot.num_tiles;
+    item.num_masked = slot.num_masked;
+    // A vote, so that the compiler knows it to be alike in all lanes.
+    item.exact = !Shape::kStaleMaximum || __any_sync(0xffffffff, slot.exact != 0);
+    item.stores = slot.warpgroups >> warpgroup_ & 1;
+    item.query_stage = query_.stage;
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(&shared_.item_empty[slot_.stage]);
+    slot_.advance();
   }
 
-  __device__ __forceinline__ void compute_item(int tile, int head, int num_tiles, int num_masked) {
-    OnlineSoftmax softmax;
-    if (num_tiles == 0) {
-#pragma unroll
-      for (int i = 0; i < kDim / 2; ++i) out_[i] = 0.0f;
-      store_empty(softmax);
-      return;
-    }
-    barrier_wait(&shared_.q_full[query_.stage], query_.phase);
-    barrier_wait(&shared_.k_full[key_.stage], key_.phase);
-    query_descriptor_ = matrix_descriptor(shared_.q[query_.stage][warpgroup_], 16);
+  __device__ __forceinline__ int row_in_tile(int h) const {
+    return warpgroup_ * kWarpgroupRows + 16 * warp_ + lane_ / 4 + 8 * h;
+  }
 
+  __device__ __forceinline__ RowPlaces locate_rows(const Item& item) const {
+    RowPlaces rows;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      rows.token[h] = item.tile * params_.plan.tile_rows + (row_in_tile(h) >> params_.packed_log2);
+      rows.head[h] = item.head * params_.packed + (row_in_tile(h) & (params_.packed - 1));
+    }
+    return rows;
+  }
+
+  __device__ __forceinline__ void mask(const Item& item) {
+    const int rows[2] = {item.tile * params_.plan.tile_rows + (row_in_tile(0) >> params_.packed_log2),
+                         item.tile * params_.plan.tile_rows + (row_in_tile(1) >> params_.packed_log2)};
+    mask_scores<kCols>(scores_, shared_.records[record_.stage], params_.plan, rows, lane_);
+  }
+
+  __device__ __forceinline__ void wait_for_query(const Item& item) {
+    barrier_wait(&shared_.q_full[query_.stage], query_.phase);
+    query_descriptor_ = matrix_descriptor(shared_.q[query_.stage][warpgroup_], 16);
+    query_.advance();
+  }
+
+  // Scores and probabilities of the first tile of the first item.
+  __device__ __forceinline__ void begin_first(const Item& item, OnlineSoftmax& softmax) {
+    wait_for_query(item);
+    barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     issue_scores();
-    release_previous_query();
     wgmma_wait<0>();
     pin_registers(scores_);
+    begin_softmax(item, softmax);
+    if (item.num_tiles > 1) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
+    pack_probabilities();
+  }
+
+  __device__ __forceinline__ void begin_softmax(const Item& item, OnlineSoftmax& softmax) {
     release_key();
     transform_scores();
-    if (num_masked > 0) mask_scores<kCols>(scores_, shared_.records[record_.stage], params_.plan, rows_.token, lane_);
+    if (item.num_masked > 0) mask(item);
     record_.advance();
     float rescale[2];
-    softmax.template update<true, true>(scores_, params_.scale_log2, rescale);
-    pack_probabilities();
-    if (num_tiles > 1) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
+    softmax.template update<true, true>(scores_, params_.scale_log2, true, 0.0f, rescale);
+  }
 
-    int i = 1;
-#pragma unroll 1
-    for (; i < num_masked; ++i) step<true>(softmax, i == 1, i + 1 < num_tiles);
-#pragma unroll 1
-    for (; i < num_tiles; ++i) step<false>(softmax, i == 1, i + 1 < num_tiles);
-
+  // The last output of one item under the first softmax of the next.
+  __device__ __forceinline__ void cross_items(const Item& item, OnlineSoftmax& softmax, const Item& next) {
+    wait_for_query(next);
+    barrier_wait(&shared_.k_full[key_.stage], key_.phase);
+    named_barrier_sync(kTurnBarrier + warpgroup_, 256);
+    issue_scores();
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(num_tiles == 1);
-    softmax.finish();
+    issue_output(item.num_tiles == 1);
+    named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
+    release_stored_query();
+    wgmma_wait<1>();
+    pin_registers(scores_);
+    OnlineSoftmax begun;
+    begin_softmax(next, begun);
+    if (next.num_tiles > 1) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     wgmma_wait<0>();
     pin_registers(out_);
     release_value();
-    store(tile, head, softmax);
+    pack_probabilities();
+    store(item, softmax);
+    softmax = begun;
+  }
+
+  // The last output of an item that no other follows yet.
+  __device__ __forceinline__ void finish_last(const Item& item, OnlineSoftmax& softmax) {
+    barrier_wait(&shared_.v_full[value_.stage], value_.phase);
+    issue_output(item.num_tiles == 1);
+    release_stored_query();
+    wgmma_wait<0>();
+    pin_registers(out_);
+    release_value();
+    store(item, softmax);
   }
 
   // Scores of the next tile, then the output of the tile before, with the softmax of the former under the latter.
   template <bool kMasked>
-  __device__ __forceinline__ void step(OnlineSoftmax& softmax, bool first_output, bool has_next) {
+  __device__ __forceinline__ void step(OnlineSoftmax& softmax, const Item& item, bool search, bool first_output, bool has_next) {
     named_barrier_sync(kTurnBarrier + warpgroup_, 256);
     issue_scores();
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
@@ -110,10 +188,11 @@ class ForwardConsumer {
     pin_registers(scores_);
     release_key();
     transform_scores();
-    if constexpr (kMasked) mask_scores<kCols>(scores_, shared_.records[record_.stage], params_.plan, rows_.token, lane_);
+    if constexpr (kMasked) mask(item);
     record_.advance();
     float rescale[2];
-    softmax.template update<false, kMasked>(scores_, params_.scale_log2, rescale);
+    const float slack = params_.exact_maxima ? 0.0f : kSlack;
+    const bool grown = softmax.template update<false, kMasked>(scores_, params_.scale_log2, search, slack, rescale);
     // ptxas would sink the exponentials below the wait for the output, and so out from under it. It cannot move them
     // across a loop: waiting for the next keys here costs nothing, as they are needed soon.
     if (has_next) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
@@ -121,6 +200,7 @@ class ForwardConsumer {
     pin_registers(out_);
     release_value();
     pack_probabilities();
+    if (!grown) return;
 #pragma unroll
     for (int i = 0; i < kDim / 2; ++i) out_[i] *= rescale[(i / 2) % 2];
   }
@@ -131,9 +211,9 @@ class ForwardConsumer {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
-      const uint64_t in_panel = (k % 4) * (32 >> 4);
-      wgmma_ss<T, kCols, 0, 0>(scores_, query_descriptor_ + (k / 4) * (kWarpgroupRows * 128 >> 4) + in_panel,
-                               keys + (k / 4) * (kCols * 128 >> 4) + in_panel, k > 0);
+      const uint32_t in_panel = (k % 4) * 32;
+      wgmma_ss<T, kCols, 0, 0>(scores_, advance_descriptor(query_descriptor_, (k / 4) * kWarpgroupRows * 128 + in_panel),
+                               advance_descriptor(keys, (k / 4) * kCols * 128 + in_panel), k > 0);
     }
     wgmma_commit();
   }
@@ -145,7 +225,7 @@ class ForwardConsumer {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < kCols / 16; ++k) {
-      wgmma_rs<T, kDim, 1>(out_, probabilities_[k], values + k * (16 * 128 >> 4), k > 0 || !first);
+      wgmma_rs<T, kDim, 1>(out_, probabilities_[k], advance_descriptor(values, k * 16 * 128), k > 0 || !first);
     }
     wgmma_commit();
   }
@@ -181,54 +261,81 @@ class ForwardConsumer {
     value_.advance();
   }
 
-  // The output of the item before last lies in a query buffer until it has been stored.
-  __device__ __forceinline__ void release_previous_query() {
-    if (previous_query_ < 0) return;
+  // The output of an item lies in its query buffer until it has been stored.
+  __device__ __forceinline__ void release_stored_query() {
+    if (stored_query_ < 0) return;
     if (threadIdx.x % 128 == 0) {
       bulk_wait_read<0>();
-      barrier_arrive(&shared_.q_empty[previous_query_]);
+      barrier_arrive(&shared_.q_empty[stored_query_]);
     }
-    previous_query_ = -1;
+    stored_query_ = -1;
   }
 
-  __device__ __forceinline__ void store_empty(const OnlineSoftmax& softmax) {
-    float factors[2], keep[2];
-    finish_rows(params_, softmax, rows_, lane_, factors, keep);
+  // An item without tiles: no row has keys.
+  __device__ __forceinline__ void store_empty(const Item& item) {
+    const RowPlaces rows = locate_rows(item);
+    const RowResults results = finish_rows(params_, OnlineSoftmax{}, rows);
+    __syncwarp();
+    store_statistics(params_, OnlineSoftmax{}, rows, results, lane_);
     if (params_.accumulate) return;
-    if (params_.out_float != nullptr) {
-      store_float_rows<kDim>(params_, out_, rows_, lane_, keep);
-      return;
-    }
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      if (rows_.token[h] >= params_.total_q) continue;
-      const int64_t row = static_cast<int64_t>(rows_.token[h]) * params_.num_heads_q + rows_.head[h];
-      uint32_t* target = static_cast<uint32_t*>(params_.out) + row * (kDim / 2) + lane_ % 4;
-      for (int i = 0; i < kDim / 8; ++i) target[4 * i] = 0;
+      if (rows.token[h] < params_.total_q) store_zero_row<kDim>(params_, rows.token[h], rows.head[h], lane_);
     }
   }
 
-  __device__ __forceinline__ void store(int tile, int head, OnlineSoftmax& softmax) {
-    float factors[2], keep[2];
-    finish_rows(params_, softmax, rows_, lane_, factors, keep);
+  __device__ __forceinline__ void store(const Item& item, OnlineSoftmax& softmax) {
+    stored_query_ = item.query_stage;
+    if (!item.stores) return;
+    softmax.finish();
+    const RowPlaces rows = locate_rows(item);
+    const bool bad = !item.exact && outgrown(softmax, rows);
+    const RowResults results = finish_rows(params_, softmax, rows);
 #pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) out_[i] *= factors[(i / 2) % 2];
-    if (params_.out_float != nullptr) {
-      store_float_rows<kDim>(params_, out_, rows_, lane_, keep);
-    } else {
-      // Only this warpgroup has read these queries, and it is done with them.
-      char* staged = shared_.q[query_.stage][warpgroup_];
+    for (int i = 0; i < kDim / 2; ++i) out_[i] *= results.factors[(i / 2) % 2];
+    // Only this warpgroup has read these queries, and it is done with them.
+    char* staged = shared_.q[item.query_stage][warpgroup_];
+    if (params_.out_float == nullptr) {
       stage_rows<T, kDim>(staged, out_, warp_, lane_);
       fence_async_proxy();
-      named_barrier_sync(kStageBarrier + warpgroup_, 128);
-      if (threadIdx.x % 128 == 0) {
-        const int token = tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
-        tma_store(&params_.out_map, staged, 0, 0, token, 0, head);
-        bulk_commit();
-      }
     }
-    previous_query_ = query_.stage;
-    query_.advance();
+    if (any_of_warpgroup(bad)) {
+      if (threadIdx.x % 128 == 0) retry_later(item);
+      return;
+    }
+    if (params_.out_float != nullptr) {
+      store_float_rows<kDim>(params_, out_, rows, lane_, results.keep);
+    } else if (threadIdx.x % 128 == 0) {
+      const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
+      tma_store(&params_.out_map, staged, 0, 0, token, 0, item.head);
+      bulk_commit();
+    }
+    store_statistics(params_, softmax, rows, results, lane_);
+  }
+
+  // Whether one of the thread's rows has left the range in which a stale maximum does no harm.
+  __device__ __forceinline__ bool outgrown(const OnlineSoftmax& softmax, const RowPlaces& rows) const {
+    bool bad = false;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) bad |= !(softmax.row_sum[h] < kLargestSum) && rows.token[h] < params_.total_q;
+    if (__any_sync(0xffffffff, fmaxf(softmax.row_sum[0], softmax.row_sum[1]) > kDoubtfulSum)) {
+#pragma unroll
+      for (int i = 0; i < kDim / 2; ++i) bad |= !(fabsf(out_[i]) < INFINITY);
+    }
+    return bad;
+  }
+
+  // A barrier, too: what all have staged is there.
+  __device__ __forceinline__ bool any_of_warpgroup(bool value) const {
+    if (warpgroup_ == 0) return named_barrier_any<kStageBarrier, 128>(value);
+    if (warpgroup_ == 1) return named_barrier_any<kStageBarrier + 1, 128>(value);
+    return named_barrier_any<kStageBarrier + 2, 128>(value);
+  }
+
+  __device__ void retry_later(const Item& item) const {
+    const int slot = atomicAdd(&shared_.num_retries, 1);
+    if (slot >= kRetrySlots) __trap();
+    shared_.retries[slot] = {item.tile, item.head, warpgroup_};
   }
 
   const ForwardKernelParams& params_;
@@ -241,9 +348,8 @@ class ForwardConsumer {
   RingPosition<Shape::kStages> key_;
   RingPosition<Shape::kStages> value_;
   RingPosition<Shape::kRecordStages> record_;
-  int previous_query_ = -1;
+  int stored_query_ = -1;
   uint64_t query_descriptor_ = 0;
-  RowPlaces rows_;
   float out_[kDim / 2];
   float scores_[kCols / 2];
   uint32_t probabilities_[kCols / 16][4];
@@ -266,6 +372,8 @@ __device__ __forceinline__ void init_barriers(ForwardShared<Shape>& shared) {
     barrier_init(&shared.item_full[i], 1);
     barrier_init(&shared.item_empty[i], 4 * kConsumers + 1);
   }
+  barrier_init(&shared.flushed, kConsumers);
+  shared.num_retries = 0;
   fence_barrier_init();
 }
 

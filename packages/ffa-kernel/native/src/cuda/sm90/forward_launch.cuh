@@ -58,6 +58,7 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
   const bool transformed = params.softcap > 0.0f || params.softmax_scale <= 0.0f;
   const float scale = !transformed ? params.softmax_scale : params.softcap > 0.0f ? params.softcap : 1.0f;
   out.scale_log2 = scale * kLog2E;
+  out.exact_maxima = params.max_logits != nullptr;
   return out;
 }
 

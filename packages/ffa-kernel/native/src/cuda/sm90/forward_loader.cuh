@@ -86,7 +86,13 @@ __device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shap
     barrier_wait(&shared.item_full[slot.stage], slot.phase);
     const ForwardItem& item = shared.items[slot.stage];
     const int tile = item.tile;
-    if (tile < 0) break;
+    if (tile == kEnd) break;
+    if (tile == kFlush) {
+      __syncwarp();
+      if (lane == 0) barrier_arrive(&shared.item_empty[slot.stage]);
+      slot.advance();
+      continue;
+    }
     const int head = item.head;
     const int num_tiles = item.num_tiles;
     const int num_masked = item.num_masked;

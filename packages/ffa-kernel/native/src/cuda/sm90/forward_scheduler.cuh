@@ -52,8 +52,7 @@ __device__ __forceinline__ void locate_item(const ForwardKernelParams& params, i
   else tile = params.dense_descending ? params.plan.num_tiles - 1 - position : position;
 }
 
-template <typename Shared>
-__device__ void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
+__device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
   int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
   int tail_col = kNoTail;
@@ -98,27 +97,77 @@ __device__ void describe_item(const ForwardKernelParams& params, int lane, int t
   }
 }
 
+// Publishes what an item slot holds. Claims are made as late as possible, into an empty slot: what one block has claimed, no
+// other can take from it.
+template <typename Shape>
+class ItemSlots {
+ public:
+  __device__ ItemSlots(ForwardShared<Shape>& shared, int lane) : shared_(shared), lane_(lane) {}
+
+  __device__ __forceinline__ ForwardItem& wait() {
+    barrier_wait(&shared_.item_empty[slot_.stage], slot_.phase ^ 1);
+    return shared_.items[slot_.stage];
+  }
+
+  __device__ __forceinline__ void publish() {
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(&shared_.item_full[slot_.stage]);
+    slot_.advance();
+  }
+
+  __device__ __forceinline__ void publish_signal(int32_t signal) {
+    ForwardItem& item = wait();
+    if (lane_ == 0) item.tile = signal;
+    publish();
+  }
+
+ private:
+  ForwardShared<Shape>& shared_;
+  int lane_;
+  RingPosition<Shape::kItemStages> slot_;
+};
+
 template <typename Shape>
 __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int lane) {
+  constexpr int kAllWarpgroups = (1 << Shape::kConsumers) - 1;
   const int num_items = params.plan.num_tiles * params.num_row_heads;
-  RingPosition<Shape::kItemStages> slot;
-  int index = blockIdx.x;
-  while (true) {
-    barrier_wait(&shared.item_empty[slot.stage], slot.phase ^ 1);
-    ForwardItem& item = shared.items[slot.stage];
-    if (index < num_items) {
-      int tile, head;
-      locate_item(params, index, tile, head);
-      describe_item<ForwardShared<Shape>>(params, lane, tile, head, item);
-    } else if (lane == 0) {
-      item.tile = -1;
+  const volatile int32_t& num_retries = shared.num_retries;
+  ItemSlots<Shape> slots(shared, lane);
+
+  const auto publish_item = [&](ForwardItem& item, int tile, int head, bool exact, int warpgroups) {
+    describe_item(params, lane, tile, head, item);
+    if (lane == 0) {
+      item.exact = exact;
+      item.warpgroups = static_cast<int16_t>(warpgroups);
     }
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.item_full[slot.stage]);
-    slot.advance();
-    if (index >= num_items) break;
-    if (lane == 0) index = static_cast<int>(gridDim.x) + atomicAdd(params.counters, 1);
-    index = __shfl_sync(0xffffffff, index, 0);
+    slots.publish();
+  };
+  bool first = true;
+  while (true) {
+    ForwardItem& item = slots.wait();
+    int index = blockIdx.x;
+    if (!first) {
+      if (lane == 0) index = static_cast<int>(gridDim.x) + atomicAdd(params.counters, 1);
+      index = __shfl_sync(0xffffffff, index, 0);
+    }
+    first = false;
+    if (index >= num_items) {
+      if (lane == 0) item.tile = Shape::kStaleMaximum ? kFlush : kEnd;
+      slots.publish();
+      break;
+    }
+    int tile, head;
+    locate_item(params, index, tile, head);
+    publish_item(item, tile, head, params.exact_maxima || num_retries > kMaxRetries, kAllWarpgroups);
+  }
+  if constexpr (Shape::kStaleMaximum) {
+    // Only when all is flushed is it known what has to be done again; and that comes out right.
+    barrier_wait(&shared.flushed, 0);
+    for (int i = 0; i < num_retries; ++i) {
+      const RetryItem retry = shared.retries[i];
+      publish_item(slots.wait(), retry.tile, retry.head, true, 1 << retry.warpgroup);
+    }
+    slots.publish_signal(kEnd);
   }
   // The last block to end leaves the counters as the next launch expects them.
   if (lane == 0) {

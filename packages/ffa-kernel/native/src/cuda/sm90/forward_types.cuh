@@ -2,6 +2,8 @@
 #ifndef MAGI_FFA_SM90_FORWARD_TYPES_CUH
 #define MAGI_FFA_SM90_FORWARD_TYPES_CUH
 
+#include <type_traits>
+
 #include "../params.hpp"
 #include "ptx.cuh"
 #include "tile_sizes.hpp"
@@ -14,13 +16,16 @@ struct ForwardShape {
   static constexpr int kHeadDim = kDim;
   // Scores pass through a function (softcap, or a scale that is not positive) before the softmax.
   static constexpr bool kTransformScores = kTransform;
+  // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it.
+  static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
   static constexpr int kConsumers = forward_consumers(kDim);
   static constexpr int kTileRows = forward_tile_rows(kDim);
   static constexpr int kCols = kForwardTileCols;
   static constexpr int kPanels = kDim / 64;
   static constexpr int kStages = 2;       // of K, and of V
-  static constexpr int kQueryStages = 2;  // the next item's queries arrive while this one is computed
-  static constexpr int kItemStages = 3;
+  // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
+  static constexpr int kQueryStages = 3;
+  static constexpr int kItemStages = 2;  // items claimed far ahead would be missing where blocks run dry
   // One more than the K stages at least: a slow warp may still read a record after its K tile has been released.
   static constexpr int kRecordStages = 4;
   static constexpr int kThreads = 128 * (kConsumers + 1);
@@ -56,6 +61,7 @@ struct ForwardKernelParams {
   float softmax_scale;
   float softcap;
   float scale_log2;  // of the (transformed) scores, for exp2
+  bool exact_maxima;  // never do without
 };
 
 constexpr int kInlineRuns = 4;
@@ -65,16 +71,31 @@ constexpr int kNoTail = -1;
 // The bands of a dense plan are not in memory: this index stands for PlanView::band.
 constexpr int kDenseBand = -1;
 
+constexpr int32_t kFlush = -1;  // finish what is begun, and say so
+constexpr int32_t kEnd = -2;    // there is no more work
+
+// Items that have to be computed again, with exact maxima.
+struct RetryItem {
+  int32_t tile;
+  int32_t head;
+  int32_t warpgroup;
+};
+
+// After so many, all further items are computed with exact maxima at once. A few more may be under way then.
+constexpr int kMaxRetries = 8;
+constexpr int kRetrySlots = 32;
+
 // An item of work: one row tile of one head.
 struct ForwardItem {
-  int32_t tile;  // -1: there is no more work
+  int32_t tile;  // or kFlush, kEnd
   int32_t head;  // row head
   int32_t num_tiles;
   int32_t num_masked;  // these come first, the tail among them
   int32_t run_begin;
   int32_t num_runs;
   int32_t tail_col;  // begin of the full tile that reaches beyond the keys, or kNoTail
-  int32_t reserved;
+  int16_t exact;        // exact maxima for every column tile
+  int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
 };
 
@@ -103,6 +124,9 @@ struct alignas(1024) ForwardShared {
   uint64_t v_empty[Shape::kStages];
   uint64_t item_full[Shape::kItemStages];
   uint64_t item_empty[Shape::kItemStages];
+  uint64_t flushed;
+  RetryItem retries[kRetrySlots];
+  int32_t num_retries;
 };
 
 }  // namespace magi::ffa::sm90

@@ -6,13 +6,60 @@
 
 namespace magi::ffa::sm90 {
 
+// Probabilities are relative to a base, exp2(score * scale_log2 - base); any base will do that keeps them within the range of
+// the numbers, since lse and the normalisation make up for it. So the base follows the row maximum only when that has grown
+// by more than kSlack powers of two, and then sums and outputs are multiplied; and with a type of float32's range, later
+// tiles are not even searched for their maximum. What then outgrows kLargestSum is computed again with exact maxima.
+constexpr float kSlack = 8.0f;
+constexpr float kLargestSum = 1.1e12f;  // 2^40
+// From here on, an output of large values may have overflown. Sums of 2^20 keys stay below without a stale base.
+constexpr float kDoubtfulSum = 2.7e8f;  // 2^28
+
 struct OnlineSoftmax {
-  float row_max[2] = {-INFINITY, -INFINITY};  // of unscaled scores
+  float row_max[2] = {-INFINITY, -INFINITY};  // of unscaled scores: what the exponentials are relative to
   float row_sum[2] = {0.0f, 0.0f};            // of this thread's columns only
 
-  // Returns in `rescale` by what sums and outputs so far have to be multiplied. kMasked: whole rows may be hidden.
+  // Replaces scores by probabilities. Returns whether sums and outputs so far have to be multiplied by `rescale` (sums
+  // already are). `search`: for the maximum of the tile, else the base stays, and every row must have one. With a slack of 0,
+  // row_max is the maximum. kMasked: whole rows may be hidden.
   template <bool kFirst, bool kMasked, int N>
-  __device__ __forceinline__ void update(float (&scores)[N], float scale_log2, float (&rescale)[2]) {
+  __device__ __forceinline__ bool update(float (&scores)[N], float scale_log2, bool search, float slack, float (&rescale)[2]) {
+    bool grown = false;
+    if constexpr (kFirst) {
+      find_maxima(scores, row_max);
+    } else {
+      if (search) grown = follow_maximum<kMasked>(scores, scale_log2, slack, rescale);
+    }
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const float base = kMasked && row_max[h] == -INFINITY ? 0.0f : row_max[h] * scale_log2;
+#pragma unroll
+      for (int i = 0; i < N; i += 4) {
+        scores[i + 2 * h] = exp2_approx(scores[i + 2 * h] * scale_log2 - base);
+        scores[i + 2 * h + 1] = exp2_approx(scores[i + 2 * h + 1] * scale_log2 - base);
+      }
+      float sum = kFirst ? 0.0f : row_sum[h];
+#pragma unroll
+      for (int i = 0; i < N; i += 4) sum += scores[i + 2 * h] + scores[i + 2 * h + 1];
+      row_sum[h] = sum;
+    }
+    return grown;
+  }
+
+  __device__ __forceinline__ bool lacks_maximum() const { return fminf(row_max[0], row_max[1]) == -INFINITY; }
+
+  // Adds up the sums of the four threads of a row.
+  __device__ __forceinline__ void finish() {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 1);
+      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 2);
+    }
+  }
+
+ private:
+  template <int N>
+  static __device__ __forceinline__ void find_maxima(const float (&scores)[N], float (&maxima)[2]) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       float largest = scores[2 * h];
@@ -22,30 +69,27 @@ struct OnlineSoftmax {
         largest = fmaxf(largest, scores[i + 2 * h + 1]);
       }
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 1));
-      largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
-      if (!kFirst) largest = fmaxf(largest, row_max[h]);
-      const float base = kMasked && largest == -INFINITY ? 0.0f : largest * scale_log2;
-      if (!kFirst) rescale[h] = exp2_approx(row_max[h] * scale_log2 - base);
-      row_max[h] = largest;
-      float sum = kFirst ? 0.0f : row_sum[h] * rescale[h];
-#pragma unroll
-      for (int i = 0; i < N; i += 4) {
-        scores[i + 2 * h] = exp2_approx(scores[i + 2 * h] * scale_log2 - base);
-        scores[i + 2 * h + 1] = exp2_approx(scores[i + 2 * h + 1] * scale_log2 - base);
-      }
-#pragma unroll
-      for (int i = 0; i < N; i += 4) sum += scores[i + 2 * h] + scores[i + 2 * h + 1];
-      row_sum[h] = sum;
+      maxima[h] = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
     }
   }
 
-  // Adds up the sums of the four threads of a row.
-  __device__ __forceinline__ void finish() {
+  template <bool kMasked, int N>
+  __device__ __forceinline__ bool follow_maximum(const float (&scores)[N], float scale_log2, float slack, float (&rescale)[2]) {
+    float largest[2];
+    find_maxima(scores, largest);
+    const float growth = fmaxf(largest[0] - row_max[0], largest[1] - row_max[1]);
+    const bool grown = __any_sync(0xffffffff, growth * scale_log2 > slack);
+    if (grown) {
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 1);
-      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 2);
+      for (int h = 0; h < 2; ++h) {
+        largest[h] = fmaxf(largest[h], row_max[h]);
+        const float base = kMasked && largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
+        rescale[h] = exp2_approx(row_max[h] * scale_log2 - base);
+        row_max[h] = largest[h];
+        row_sum[h] *= rescale[h];
+      }
     }
+    return grown;
   }
 };
 

@@ -92,6 +92,22 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads) {
   asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
+// Like named_barrier_sync; whether any thread's `value` is true. The barrier is a constant here: with one in a register, ptxas
+// calls a function, and around a call it runs matrix products one at a time.
+template <int kId, int kThreads>
+__device__ __forceinline__ bool named_barrier_any(bool value) {
+  uint32_t any;
+  asm volatile(
+      "{.reg .pred p, q;\n"
+      "setp.ne.u32 p, %1, 0;\n"
+      "barrier.cta.red.or.pred q, %2, %3, p;\n"
+      "selp.u32 %0, 1, 0, q;}\n"
+      : "=r"(any)
+      : "r"(uint32_t{value}), "n"(kId), "n"(kThreads)
+      : "memory");
+  return any != 0;
+}
+
 // ---- tensor memory accelerator ----
 
 // L2 policies, as the hardware encodes them.
@@ -174,6 +190,12 @@ __device__ __forceinline__ uint64_t matrix_descriptor(const void* smem, uint32_t
   constexpr uint64_t kRowGroup = uint64_t{1024 >> 4} << 32;
   const uint64_t address = (smem_address(smem) & 0x3FFFF) >> 4;
   return kSwizzle128 | kRowGroup | (uint64_t{panel_bytes >> 4} << 16) | address;
+}
+
+// A descriptor further on. Offsets never leave the low word, and 32-bit sums are cheaper.
+__device__ __forceinline__ uint64_t advance_descriptor(uint64_t descriptor, uint32_t bytes) {
+  const uint32_t low = static_cast<uint32_t>(descriptor) + (bytes >> 4);
+  return (descriptor & 0xffffffff00000000ull) | low;
 }
 
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

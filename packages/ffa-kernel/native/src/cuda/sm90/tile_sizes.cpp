@@ -6,7 +6,7 @@ namespace magi::ffa::sm90 {
 
 TileSizes tile_sizes(int32_t head_dim, int32_t group_size) {
   const int packed = packed_heads(group_size);
-  return {forward_tile_rows(head_dim) / packed, kForwardTileCols, kBackwardKeyRows, backward_query_rows(head_dim) / packed};
+  return {forward_tile_rows(head_dim) / packed, kForwardTileCols, kBackwardKeyRows, kBackwardQueryRows / packed};
 }
 
 }  // namespace magi::ffa::sm90
