@@ -5,8 +5,7 @@ namespace magi::ffa::sm90 {
 
 template <>
 void launch_backward<__nv_bfloat16, 64>(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
-  const auto start = softcap ? launch_backward_kernel<64, __nv_bfloat16, true> : launch_backward_kernel<64, __nv_bfloat16, false>;
-  start(params, blocks, stream);
+  start_backward<__nv_bfloat16, 64>(params, softcap, blocks, stream);
 }
 
 }  // namespace magi::ffa::sm90

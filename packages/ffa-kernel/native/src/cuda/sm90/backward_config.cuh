@@ -7,6 +7,7 @@
 #include <cuda.h>
 
 #include "../params.hpp"
+#include "backward_runs.cuh"
 #include "tile_sizes.hpp"
 
 namespace magi::ffa::sm90 {
@@ -15,7 +16,7 @@ namespace magi::ffa::sm90 {
 template <int kHeadDim>
 struct BackwardConfig {
   static constexpr int kDim = kHeadDim;
-  static constexpr int kQueryRows = backward_query_rows(kHeadDim);
+  static constexpr int kQueryRows = kBackwardQueryRows;
   static constexpr int kKeyRows = kBackwardKeyRows;
   static constexpr int kConsumers = 2;
   static constexpr int kThreads = (kConsumers + 1) * 128;
@@ -33,26 +34,30 @@ struct BackwardConfig {
   static constexpr uint32_t kQueryPanelBytes = kQueryRows * 128;
   static constexpr uint32_t kKeyPanelBytes = kKeyRows * 128;
 
-  // dQ of a step is 64 query rows by 64 columns a warpgroup: they share the columns of the head, or the rows of the tile.
-  static constexpr bool kSplitColumns = kQueryRows == 64;
-  static constexpr int kGradQueryCols = kSplitColumns ? kDim / kConsumers : kDim;
+  // dQ of a step: the consumers share its columns.
+  static constexpr int kGradQueryCols = kDim / kConsumers;
 };
 
-// What the producer tells the consumers about a step.
+// What the loaders tell the consumers about a step.
 struct BackwardStep {
   int32_t token;         // first query token of the tile
   int32_t query_tile;    // index into the accumulator of grad_q
   int32_t band_begin;    // into run_bands
   int32_t band_count;    // kUnmasked: no mask; 0: only the end of the keys hides anything; else that many bands show what is seen
   static constexpr int32_t kUnmasked = -1;
+
+  // The first of its bands come with the step: reading them from the plan would take longer than the step.
+  static constexpr int kBandsAlong = 2;
+  static constexpr int kBandInts = 6;
+  int32_t bands[kBandsAlong][kBandInts];
 };
 
-// What the producer tells the consumers about a work item: all steps of a key tile within a chunk of the queries.
+// What the loaders tell the consumers about a work item: all steps of a key tile within a chunk of the queries.
 struct BackwardItem {
   int32_t tile;  // kEnd: no more items
   int32_t head;  // of keys
+  int32_t chunk;  // of query tiles
   int32_t num_steps;
-  int32_t unused;
   static constexpr int32_t kEnd = -1;
 };
 
@@ -63,14 +68,21 @@ struct alignas(1024) BackwardStorage {
   uint16_t q[Config::kQueryStages][Config::kQueryTileElements];
   uint16_t grad_out[Config::kGradStages][Config::kQueryTileElements];
   uint16_t grad_scores[2][Config::kScoreTileElements];
+  float grad_q[Config::kConsumers][Config::kQueryTileElements / Config::kConsumers];  // of one step, on its way to the sum
+  int32_t grad_q_tile[Config::kConsumers];
   alignas(16) float lse2[Config::kQueryStages][Config::kQueryRows];
   alignas(16) float delta[Config::kGradStages][Config::kQueryRows];
   alignas(16) BackwardStep steps[Config::kQueryStages];
   alignas(16) BackwardItem items[Config::kItemSlots];
+  alignas(16) int4 dense_runs[2][kDenseRuns];  // of either loader
+  BackwardItem loading[2];                     // likewise
+  int32_t next_position;                       // in the schedule
   uint64_t query_full[Config::kQueryStages];
   uint64_t query_empty[Config::kQueryStages];
   uint64_t grad_full[Config::kGradStages];
   uint64_t grad_empty[Config::kGradStages];
+  uint64_t scores_full[2];
+  uint64_t scores_empty[2];
   uint64_t item_full[Config::kItemSlots];
   uint64_t item_empty[Config::kItemSlots];
   uint64_t keys_full;
@@ -97,13 +109,13 @@ struct BackwardKernelParams {
   BackwardSchedule schedule;
   const float* lse2;      // [num_query_heads, num_query_tiles * kQueryRows], base 2, +inf: nothing to do
   const float* delta;     // likewise
-  float* grad_q;          // [num_query_heads, num_query_tiles, 2 warpgroups, registers / 4, 128 threads, 4], zeroed
+  float* grad_q;          // [num_query_heads, num_query_tiles, 2 consumers, registers / 4, 128 threads, 4], zeroed
   float* grad_k_sum;      // with several chunks: [num_heads_kv, num_tiles, 2, registers / 4, 128, 4], zeroed
   float* grad_v_sum;
   void* grad_k;           // with one chunk: [total_k, num_heads_kv, head_dim]
   void* grad_v;
   int32_t* next_item;     // zeroed
-  int32_t* turns;         // deterministic: [num_query_heads, num_query_tiles, 2 warpgroups], zeroed
+  int32_t* turns;         // deterministic: [num_query_heads, num_query_tiles, 2 consumers], zeroed
   const int32_t* ranks;   // deterministic with a sparse plan: [num_tiles, num_query_tiles]
   int32_t total_q;
   int32_t total_k;

@@ -1,19 +1,22 @@
 // The warpgroups that multiply. Each owns 64 keys of the tile and keeps their gradients in registers through all steps.
 //
-// Scores are computed transposed, S^T = K Q^T and dP^T = V dO^T, so that P^T and dS^T, as they come out of the tensor cores, are
-// the left operands of dV += P^T dO and dK += dS^T Q. Only dQ = dS K needs dS of all 128 keys: through shared memory.
+// Scores are computed transposed, S^T = K Q^T and dP^T = V dO^T, so that P^T, as it comes out of the tensor cores, is the left
+// operand of dV += P^T dO. dS goes through shared memory, for dQ = dS K needs it of all 128 keys.
 //
-// What is issued, and what runs beside it, in step m:
-//   issue dP(m)                | P(m) = exp2(S(m) - lse)           while dK(m - 1) and dP(m) run
-//   issue dV(m), S(m + 1)      | dS(m) = P * (dP - delta)          while dV(m) and S(m + 1) run
-//   issue dQ(m), dK(m)         | dQ(m) is added to global memory   while dK(m) runs
+// The two consumers need not run in step: one computes exponentials while the other multiplies. So dQ and dK of a step wait
+// for the next one, when the other consumer's dS has long been there. In step m:
+//   P(m) = exp2(S(m) - lse)        while dP(m) runs
+//   issue dV(m), dQ(m - 1), dK(m - 1)
+//   dS(m) = P * (dP - delta)       while these run
+//   copy dQ(m - 1)                 while dK(m - 1) runs
+//   issue S(m + 1), dP(m + 1)
 #ifndef MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 
 #include "backward_config.cuh"
 #include "backward_mask.cuh"
 #include "backward_products.cuh"
-#include "backward_turns.cuh"
+#include "backward_reducer.cuh"
 #include "ptx.cuh"
 
 namespace magi::ffa::sm90 {
@@ -56,8 +59,9 @@ class BackwardConsumer {
   static constexpr int kRows = Config::kQueryRows;
   static constexpr int kScores = kRows / 2;  // registers of a thread
   static constexpr int kGroups = kRows / 16;
-  // With softcap the registers of S hold its derivative until dS is there, so the next S cannot come early.
-  static constexpr bool kEarlyScores = !kSoftcap;
+  static constexpr int kGradQueries = Config::kGradQueryCols / 2;
+  // dQ may take the registers of S. With softcap they hold its derivative until dS is there.
+  static constexpr bool kEarlyGradQueries = !kSoftcap;
 
   __device__ __forceinline__ void issue_scores(float (&scores)[kScores], int stage) {
     pin_registers(scores);
@@ -66,16 +70,6 @@ class BackwardConsumer {
     const uint64_t q = matrix_descriptor(storage_.q[stage], 0);
     multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(scores, k, q);
     wgmma_commit();
-  }
-
-  // An empty group, if there is no next step, so that later waits count alike.
-  __device__ __forceinline__ void issue_next_scores(float (&scores)[kScores], bool has_next) {
-    if (has_next) {
-      barrier_wait(&storage_.query_full[query_.stage], query_.phase);
-      issue_scores(scores, query_.stage);
-    } else {
-      wgmma_commit();
-    }
   }
 
   __device__ __forceinline__ void issue_grad_probs(float (&grad_probs)[kScores], int stage) {
@@ -87,12 +81,18 @@ class BackwardConsumer {
     wgmma_commit();
   }
 
+  // The constants of this thread's columns. Asked for before a wait, they are there after it.
+  __device__ __forceinline__ void fetch_rows(float2 (&values)[kRows / 8], const float* rows) {
+#pragma unroll
+    for (int j = 0; j < kRows / 8; ++j) values[j] = *reinterpret_cast<const float2*>(rows + lane_column_ + 8 * j);
+  }
+
   // P^T in 16 bits. With softcap, scores become P * (1 - tanh^2).
-  __device__ __forceinline__ void exponentials(float (&scores)[kScores], uint32_t (&probs)[kGroups][4], int stage) {
-    const float* lse2 = storage_.lse2[stage] + lane_column_;
+  __device__ __forceinline__ void exponentials(float (&scores)[kScores], uint32_t (&probs)[kGroups][4],
+                                               const float2 (&lse2)[kRows / 8]) {
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
-      const float2 row = *reinterpret_cast<const float2*>(lse2 + 8 * j);
+      const float2 row = lse2[j];
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         float* pair = scores + 4 * j + 2 * h;
@@ -125,11 +125,10 @@ class BackwardConsumer {
 
   __device__ __forceinline__ void score_grads(const float (&scores)[kScores], const float (&grad_probs)[kScores],
                                               const uint32_t (&probs)[kGroups][4], uint32_t (&grad_scores)[kGroups][4],
-                                              int stage) {
-    const float* delta = storage_.delta[stage] + lane_column_;
+                                              const float2 (&delta)[kRows / 8]) {
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
-      const float2 row = *reinterpret_cast<const float2*>(delta + 8 * j);
+      const float2 row = delta[j];
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const int at = 4 * j + 2 * h;
@@ -153,29 +152,61 @@ class BackwardConsumer {
     }
   }
 
-  __device__ __forceinline__ void issue_grad_queries(float (&grad_queries)[Config::kGradQueryCols / 2], int buffer) {
+  // dQ and dK of the step before this one (grad_ is at this one's place in its ring).
+  __device__ __forceinline__ void issue_late_products(float (&grad_queries)[kGradQueries], float (&grad_k)[kDim / 2], int query,
+                                                      bool add) {
+    const int buffer = grad_.stage ^ 1;
+    barrier_wait(&storage_.scores_full[buffer], grad_.phase ^ (grad_.stage ^ 1));
     pin_registers(grad_queries);
+    pin_registers(grad_k);
     wgmma_fence();
-    uint64_t grad_scores = matrix_descriptor(storage_.grad_scores[buffer], 0);
-    uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes);
-    if constexpr (Config::kSplitColumns) {
-      static_assert(Config::kGradQueryCols == 64 || !Config::kSplitColumns, "a panel of keys for each warpgroup");
-      k += (warpgroup_ * Config::kKeyPanelBytes) >> 4;
-    } else {
-      grad_scores += (warpgroup_ * kWarpgroupRows * 128) >> 4;
-    }
+    const uint64_t grad_scores = matrix_descriptor(storage_.grad_scores[buffer], 0);
+    // Half of the columns: the second panel of 64, or the second half of the only one.
+    constexpr uint32_t kHalf = kDim == 128 ? Config::kKeyPanelBytes : Config::kGradQueryCols * 2;
+    const uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes) + ((warpgroup_ * kHalf) >> 4);
     multiply_columns<T, Config::kGradQueryCols, Config::kKeyRows, Config::kQueryPanelBytes>(grad_queries, grad_scores, k);
+    wgmma_commit();
+    const uint64_t own_scores = grad_scores + ((warpgroup_ * Config::kQueryPanelBytes) >> 4);
+    multiply_transposed<T, kDim, kRows>(grad_k, own_scores,
+                                        matrix_descriptor(storage_.q[query], Config::kQueryPanelBytes), add);
     wgmma_commit();
   }
 
-  __device__ __forceinline__ void add_grad_queries(const float (&grad_queries)[Config::kGradQueryCols / 2], int32_t query_tile) {
-    float* target = params_.grad_q + int64_t{query_tile} * Config::kQueryTileElements +
-                    warpgroup_ * (Config::kQueryTileElements / 2) + thread_ * 4;
+  // dQ takes the registers of S where it needs as many.
+  static constexpr bool kSharesRegisters = kGradQueries == kScores;
+
+  static __device__ __forceinline__ auto& registers_of_grad_queries(float (&scores)[kScores], float (&others)[kGradQueries]) {
+    if constexpr (kSharesRegisters) {
+      return scores;
+    } else {
+      return others;
+    }
+  }
+
+  static __device__ __forceinline__ int before(int query) { return query == 0 ? Config::kQueryStages - 1 : query - 1; }
+  static __device__ __forceinline__ int two_before(int query) { return before(before(query)); }
+
+  // All of a step is done: its Q may be replaced, and its dS.
+  __device__ __forceinline__ void release_step(int query, int buffer) {
+    if (thread_ == 0) {
+      barrier_arrive(&storage_.query_empty[query]);
+      barrier_arrive(&storage_.scores_empty[buffer]);
+    }
+  }
+
+  __device__ __forceinline__ void copy_grad_queries(const float (&grad_queries)[kGradQueries], int32_t query_tile) {
+    wait_for_free_sums(warpgroup_);
+    float4* target = reinterpret_cast<float4*>(storage_.grad_q[warpgroup_]) + thread_;
 #pragma unroll
     for (int i = 0; i < Config::kGradQueryCols / 8; ++i) {
-      add_to_global(target + i * 512, grad_queries[4 * i], grad_queries[4 * i + 1], grad_queries[4 * i + 2],
-                    grad_queries[4 * i + 3]);
+      target[i * 128] = make_float4(grad_queries[4 * i], grad_queries[4 * i + 1], grad_queries[4 * i + 2], grad_queries[4 * i + 3]);
     }
+    if (thread_ == 0) storage_.grad_q_tile[warpgroup_] = query_tile;
+  }
+
+  __device__ __forceinline__ void hand_over_grad_queries() {
+    fence_async_proxy();
+    signal_sums(warpgroup_);
   }
 
   // One thread: its warpgroup has read what the barrier guards.
@@ -191,85 +222,100 @@ class BackwardConsumer {
     float grad_k[kDim / 2];
     float grad_v[kDim / 2];
     float scores[kScores];
+    float grad_probs[kScores];
+    float others[kGradQueries];
+    float(&grad_queries)[kGradQueries] = registers_of_grad_queries(scores, others);
     const int32_t key = item.tile * Config::kKeyRows + key_row_;
+    int32_t previous_tile = 0;
 
     barrier_wait(&storage_.keys_full, key_phase_);
     barrier_wait(&storage_.query_full[query_.stage], query_.phase);
     issue_scores(scores, query_.stage);
-    wgmma_wait<0>();
-    pin_registers(scores);
     barrier_wait(&storage_.values_full, key_phase_);
     key_phase_ ^= 1;
+    barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
+    issue_grad_probs(grad_probs, grad_.stage);
 
 #pragma unroll 1
-    for (int32_t m = 0; m < item.num_steps; ++m) {
+    for (int32_t m = 0;; ++m) {
       const int query = query_.stage;
-      const int grad = grad_.stage;
-      float grad_probs[kScores];
+      const int stage = grad_.stage;  // of dO, and the buffer of dS
+      const int32_t query_tile = storage_.steps[query].query_tile;
       uint32_t probs[kGroups][4];
       uint32_t grad_scores[kGroups][4];
 
-      barrier_wait(&storage_.grad_full[grad], grad_.phase);
-      issue_grad_probs(grad_probs, grad);
-
-      exponentials(scores, probs, query);
+      float2 lse2[kRows / 8];
+      fetch_rows(lse2, storage_.lse2[query]);
+      wgmma_wait<1>();  // S(m), and all of the step before
+      pin_registers(scores);
+      if (m > 1) release_step(two_before(query), stage);
+      exponentials(scores, probs, lse2);
       if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], key);
-
-      wgmma_wait<1>();  // dK of the step before
-      if (m > 0) release(&storage_.query_empty[query == 0 ? Config::kQueryStages - 1 : query - 1]);
 
       pin_registers(probs);
       pin_registers(grad_v);
       wgmma_fence();
-      multiply_registers<T, kDim, kRows>(grad_v, probs, matrix_descriptor(storage_.grad_out[grad], Config::kQueryPanelBytes),
+      multiply_registers<T, kDim, kRows>(grad_v, probs, matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes),
                                          m > 0);
       wgmma_commit();
-
-      query_.advance();
-      if constexpr (kEarlyScores) {
-        issue_next_scores(scores, m + 1 < item.num_steps);
-        wgmma_wait<2>();  // dP
+      float2 delta[kRows / 8];
+      fetch_rows(delta, storage_.delta[stage]);
+      if constexpr (kEarlyGradQueries) {
+        if (m > 0) {
+          issue_late_products(grad_queries, grad_k, before(query), m > 1);
+          wgmma_wait<3>();  // dP(m)
+        } else {
+          wgmma_wait<1>();
+        }
       } else {
         wgmma_wait<1>();
       }
       pin_registers(grad_probs);
-      score_grads(scores, grad_probs, probs, grad_scores, grad);
-      store_score_grads(grad_scores, grad);
+      score_grads(scores, grad_probs, probs, grad_scores, delta);
+      barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
+      store_score_grads(grad_scores, stage);
       fence_async_proxy();
-      named_barrier_sync(kScoreGradsBarrier, Config::kConsumers * 128);
+      __syncwarp();
+      if (thread_ % 32 == 0) barrier_arrive(&storage_.scores_full[stage]);
 
-      if constexpr (!kEarlyScores) issue_next_scores(scores, m + 1 < item.num_steps);
-      wgmma_wait<1>();  // dV: its registers are wanted
-      float grad_queries[Config::kGradQueryCols / 2];
-      issue_grad_queries(grad_queries, grad);
-
-      pin_registers(grad_scores);
-      pin_registers(grad_k);
-      wgmma_fence();
-      multiply_registers<T, kDim, kRows>(grad_k, grad_scores, matrix_descriptor(storage_.q[query], Config::kQueryPanelBytes),
-                                         m > 0);
-      wgmma_commit();
-
-      wgmma_wait<1>();  // all but dK
-      pin_registers(grad_queries);
-      pin_registers(scores);
-      release(&storage_.grad_empty[grad]);
-      grad_.advance();
-      const int32_t query_tile = storage_.steps[query].query_tile;
-      if (params_.turns != nullptr) {
-        BackwardTurn turn(params_, query_tile, item.tile, warpgroup_);
-        turn.wait(thread_);
-        add_grad_queries(grad_queries, query_tile);
-        turn.pass(thread_);
-      } else {
-        add_grad_queries(grad_queries, query_tile);
+      if constexpr (!kEarlyGradQueries) {
+        if (m > 0) issue_late_products(grad_queries, grad_k, before(query), m > 1);
       }
+      if (m > 0) {
+        wgmma_wait<1>();  // dV(m) and dQ(m - 1)
+        pin_registers(grad_queries);
+        copy_grad_queries(grad_queries, previous_tile);
+      } else {
+        wgmma_wait<0>();
+      }
+      // By warp: others may still read delta.
+      __syncwarp();
+      if (thread_ % 32 == 0) barrier_arrive(&storage_.grad_empty[stage]);
+      previous_tile = query_tile;
+      query_.advance();
+      grad_.advance();
+      if (m + 1 == item.num_steps) break;
+
+      barrier_wait(&storage_.query_full[query_.stage], query_.phase);
+      issue_scores(scores, query_.stage);
+      barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
+      issue_grad_probs(grad_probs, grad_.stage);
+      // Not before: the tensor cores would have little to do while the copy becomes visible.
+      if (m > 0) hand_over_grad_queries();
     }
+
+    const int last = before(query_.stage);
+    if (item.num_steps > 1) hand_over_grad_queries();
+    issue_late_products(grad_queries, grad_k, last, item.num_steps > 1);
     wgmma_wait<0>();
+    pin_registers(grad_queries);
     pin_registers(grad_k);
     pin_registers(grad_v);
-    release(&storage_.query_empty[query_.stage == 0 ? Config::kQueryStages - 1 : query_.stage - 1]);
+    if (item.num_steps > 1) release_step(before(last), grad_.stage);
+    release_step(last, grad_.stage ^ 1);
     release(&storage_.keys_empty);
+    copy_grad_queries(grad_queries, previous_tile);
+    hand_over_grad_queries();
     store_key_grads(item, key, grad_k, grad_v);
   }
 
@@ -315,8 +361,6 @@ class BackwardConsumer {
     for (int i = 0; i < kDim / 2; ++i) zeros[i] = 0.0f;
     store_key_grads(item, item.tile * Config::kKeyRows + key_row_, zeros, zeros);
   }
-
-  static constexpr int kScoreGradsBarrier = 1;
 
   const BackwardKernelParams& params_;
   BackwardStorage<Config>& storage_;

@@ -5,8 +5,7 @@ namespace magi::ffa::sm90 {
 
 template <>
 void launch_backward<__half, 128>(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
-  const auto start = softcap ? launch_backward_kernel<128, __half, true> : launch_backward_kernel<128, __half, false>;
-  start(params, blocks, stream);
+  start_backward<__half, 128>(params, softcap, blocks, stream);
 }
 
 }  // namespace magi::ffa::sm90

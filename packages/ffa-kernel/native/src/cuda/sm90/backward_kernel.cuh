@@ -1,10 +1,11 @@
-// The Hopper backward kernel: one producer warp and two consumer warpgroups a block, one block a multiprocessor.
+// The Hopper backward kernel: two warpgroups that multiply, two warps that load and two that add up dQ, one block a multiprocessor.
 #ifndef MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 #define MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 
 #include "backward_consumer.cuh"
 #include "backward_launch.cuh"
-#include "backward_producer.cuh"
+#include "backward_loader.cuh"
+#include "backward_reducer.cuh"
 
 namespace magi::ffa::sm90 {
 
@@ -16,11 +17,15 @@ __device__ inline void prepare_barriers(BackwardStorage<Config>& storage) {
   }
   for (int i = 0; i < Config::kGradStages; ++i) {
     barrier_init(&storage.grad_full[i], 1);
-    barrier_init(&storage.grad_empty[i], Config::kConsumers);
+    barrier_init(&storage.grad_empty[i], Config::kConsumers * 4);  // by warp
+  }
+  for (int i = 0; i < 2; ++i) {
+    barrier_init(&storage.scores_full[i], Config::kConsumers * 4);
+    barrier_init(&storage.scores_empty[i], Config::kConsumers);
   }
   for (int i = 0; i < Config::kItemSlots; ++i) {
     barrier_init(&storage.item_full[i], 1);
-    barrier_init(&storage.item_empty[i], Config::kConsumers * 4);
+    barrier_init(&storage.item_empty[i], Config::kConsumers * 4 + 3);  // consumers, reducers and the other loader, by warp
   }
   barrier_init(&storage.keys_full, 1);
   barrier_init(&storage.values_full, 1);
@@ -28,7 +33,7 @@ __device__ inline void prepare_barriers(BackwardStorage<Config>& storage) {
   fence_barrier_init();
 }
 
-template <typename Config, typename T, bool kSoftcap>
+template <typename Config, typename T, bool kSoftcap, bool kDeterministic>
 __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __grid_constant__ BackwardKernelParams params) {
   extern __shared__ __align__(1024) uint8_t memory[];
   BackwardStorage<Config>& storage = *reinterpret_cast<BackwardStorage<Config>*>(memory);
@@ -45,17 +50,26 @@ __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __g
   allow_next_kernel();
   if (warpgroup == 0) {
     give_registers<24>();
-    if (threadIdx.x == 0) BackwardProducer<Config>(params, storage).run();
+    const int warp = __shfl_sync(0xFFFFFFFFu, threadIdx.x / 32, 0);
+    if (warp == 0) {
+      BackwardLoader<Config, true>(params, storage).run();
+    } else if (warp == 1) {
+      BackwardLoader<Config, false>(params, storage).run();
+    } else {
+      run_reducer<Config, kDeterministic>(params, storage, warp - 2);
+    }
   } else {
     take_registers<240>();
     BackwardConsumer<Config, T, kSoftcap>(params, storage).run();
   }
 }
 
-template <int kHeadDim, typename T, bool kSoftcap>
-void launch_backward_kernel(const BackwardKernelParams& params, int32_t blocks, cudaStream_t stream) {
+template <typename T, int kHeadDim>
+void start_backward(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
   using Config = BackwardConfig<kHeadDim>;
-  const auto kernel = backward_kernel<Config, T, kSoftcap>;
+  const bool deterministic = params.turns != nullptr;
+  const auto kernel = softcap ? (deterministic ? backward_kernel<Config, T, true, true> : backward_kernel<Config, T, true, false>)
+                              : (deterministic ? backward_kernel<Config, T, false, true> : backward_kernel<Config, T, false, false>);
   launch(kernel, {blocks, Config::kThreads, sizeof(BackwardStorage<Config>), stream, true}, params, "backward kernel");
 }
 

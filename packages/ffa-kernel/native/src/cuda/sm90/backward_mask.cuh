@@ -36,7 +36,9 @@ struct ScoreMask {
     }
     const int32_t tile_tokens = kQueryRows >> packed_shift;
     for (int32_t i = 0; i < step.band_count; ++i) {
-      const int32_t* band = plan.tile_runs == nullptr ? plan.band : plan.bands + 6 * plan.run_bands[step.band_begin + i];
+      const int32_t* band = i < BackwardStep::kBandsAlong
+                                ? step.bands[i]
+                                : plan.bands + BackwardStep::kBandInts * plan.run_bands[step.band_begin + i];
       const int32_t row0 = band[0], row1 = band[1], col0 = band[2], col1 = band[3], lo = band[4], hi = band[5];
 #pragma unroll
       for (int h = 0; h < 2; ++h) {

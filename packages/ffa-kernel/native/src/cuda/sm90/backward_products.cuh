@@ -42,6 +42,15 @@ __device__ __forceinline__ void multiply_columns(float (&d)[kCols / 2], uint64_t
   }
 }
 
+// d[64, kCols] (+)= a[kDepth, 64]^T b[kDepth, kCols].
+template <typename T, int kCols, int kDepth>
+__device__ __forceinline__ void multiply_transposed(float (&d)[kCols / 2], uint64_t a, uint64_t b, bool add) {
+#pragma unroll
+  for (int k = 0; k < kDepth / kStepDepth; ++k) {
+    wgmma_ss<T, kCols, 1, 1>(d, a + column_step(k), b + column_step(k), k > 0 || add);
+  }
+}
+
 }  // namespace magi::ffa::sm90
 
 #endif

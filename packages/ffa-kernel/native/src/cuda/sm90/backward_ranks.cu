@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "backward_launch.cuh"
-#include "backward_runs.cuh"
 
 namespace magi::ffa::sm90 {
 namespace {
@@ -22,10 +21,10 @@ __global__ void __launch_bounds__(kThreads) ranks_kernel(const RanksParams param
   int32_t visits = 0;
   for (int32_t position = 0; position < params.plan.num_tiles; ++position) {
     const int32_t tile = params.plan.tile_order[position];
-    const BackwardRuns runs(params.plan, tile);
-    for (int32_t i = 0; i < runs.count(); ++i) {
-      const BackwardRun run = runs.at(i);
-      if (column < run.begin || column >= run.end) continue;
+    for (int32_t i = params.plan.tile_runs[tile]; i < params.plan.tile_runs[tile + 1]; ++i) {
+      const int4 run = reinterpret_cast<const int4*>(params.plan.runs)[i];
+      const int32_t begin = run.x / params.plan.tile_cols;
+      if (column < begin || column >= begin + run.y) continue;
       params.ranks[int64_t{tile} * params.num_query_tiles + column] = visits++;
       break;
     }
@@ -36,7 +35,8 @@ __global__ void __launch_bounds__(kThreads) ranks_kernel(const RanksParams param
 
 void launch_backward_ranks(const PlanView& plan, int32_t num_query_tiles, int32_t* ranks, cudaStream_t stream) {
   const int32_t blocks = std::max((num_query_tiles + kThreads - 1) / kThreads, 1);
-  launch(ranks_kernel, {blocks, kThreads, 0, stream, false}, RanksParams{plan, num_query_tiles, ranks}, "backward ranks");
+  const RanksParams params{plan, num_query_tiles, ranks};
+  launch(ranks_kernel, {blocks, kThreads, 0, stream, false}, params, "backward ranks");
 }
 
 }  // namespace magi::ffa::sm90

@@ -12,31 +12,32 @@ namespace magi::ffa::sm90 {
 // Tiles are claimed in order, and each visits its query tiles by head and then ascending, so whoever is waited for is running.
 class BackwardTurn {
  public:
-  __device__ __forceinline__ BackwardTurn(const BackwardKernelParams& params, int32_t query_tile, int32_t key_tile,
-                                          int warpgroup)
-      : done_(params.turns + 2 * int64_t{query_tile} + warpgroup), warpgroup_(warpgroup) {
+  __device__ __forceinline__ BackwardTurn(const BackwardKernelParams& params, int32_t query_tile, int32_t key_tile, int consumer)
+      : done_(params.turns + 2 * int64_t{query_tile} + consumer) {
     const int32_t column = query_tile % params.num_query_tiles;
     rank_ = params.plan.tile_runs != nullptr ? params.ranks[int64_t{key_tile} * params.num_query_tiles + column]
                                              : dense_rank(params, column, key_tile);
   }
 
-  __device__ __forceinline__ void wait(int thread) {
-    if (thread == 0) {
-      int32_t done;
-      do {
-        asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(done) : "l"(done_) : "memory");
-      } while (done != rank_);
-    }
-    named_barrier_sync(2 + warpgroup_, 128);
+  __device__ __forceinline__ void wait() const {
+    int32_t done;
+    do {
+      asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(done) : "l"(done_) : "memory");
+    } while (done != rank_);
+    fence_async_proxy_global();
   }
 
-  __device__ __forceinline__ void pass(int thread) {
+  // After the sum has been written.
+  __device__ __forceinline__ void pass() const {
+    fence_async_proxy_global();
     __threadfence();
-    named_barrier_sync(2 + warpgroup_, 128);
-    if (thread == 0) asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(done_) : "memory");
+    asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(done_) : "memory");
   }
 
  private:
+  // The sums are written by the async proxy, the counter by the generic one.
+  static __device__ __forceinline__ void fence_async_proxy_global() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
+
   // The key tiles that visit a query tile are consecutive: those that meet the rows of the band that its columns see.
   static __device__ __forceinline__ int32_t dense_rank(const BackwardKernelParams& params, int32_t column, int32_t key_tile) {
     const PlanView& plan = params.plan;
@@ -52,7 +53,6 @@ class BackwardTurn {
 
   int32_t* done_;
   int32_t rank_;
-  int warpgroup_;
 };
 
 }  // namespace magi::ffa::sm90

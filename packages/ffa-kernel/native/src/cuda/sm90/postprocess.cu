@@ -24,7 +24,7 @@ __device__ void convert_tile(const float* sums, void* target, bool float_grads, 
     const int warpgroup = index / kHalf;
     const int thread = index % 128;
     const int row = thread / 32 * 16 + thread % 32 / 4 + (kSplitColumns ? 0 : warpgroup * 64);
-    const int col = index % kHalf / 128 * 8 + thread % 4 * 2 + (kSplitColumns ? warpgroup * 64 : 0);
+    const int col = index % kHalf / 128 * 8 + thread % 4 * 2 + (kSplitColumns ? warpgroup * (kHeadDim / 2) : 0);
     if (float_grads) {
       const int64_t upper = element_of(row), lower = element_of(row + 8);
       if (upper >= 0) *reinterpret_cast<float2*>(static_cast<float*>(target) + upper + col) = make_float2(quad.x, quad.y);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
       if (token >= params.total_q) return -1;
       return (int64_t{token} * params.num_heads_q + head * params.packed + row % params.packed) * kHeadDim;
     };
-    convert_tile<T, Config::kQueryRows, kHeadDim, Config::kSplitColumns>(
+    convert_tile<T, Config::kQueryRows, kHeadDim, true>(
         params.grad_q_sum + int64_t{block} * Config::kQueryTileElements, params.grad_q, params.float_grads, params.softmax_scale,
         shared, element_of);
     return;

@@ -5,8 +5,13 @@
 namespace magi::ffa::sm90 {
 namespace {
 
-// Q, dO and the sums of dQ that the blocks work on at a time should stay in L2, which has 50 to 60 MB.
-constexpr int64_t kSectionBytes = 40 << 20;
+// Q, dO and the sums of dQ of the queries that the blocks work on at a time should stay in L2, which has 50 to 60 MB.
+constexpr int64_t kSectionBytes = 32 << 20;
+constexpr int64_t kChunkBytes = 16 << 20;
+
+// A work item takes as long as a few steps before its first one, and after its last.
+constexpr int64_t kMinChunkTiles = 16;
+constexpr int64_t kItemsPerBlock = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -33,9 +38,10 @@ BackwardSchedule backward_schedule(const BackwardParams& params, int32_t num_que
   const int64_t tile_bytes = int64_t{plan.tile_cols} * params.group_size * params.head_dim * 8;
   int64_t chunks = 1;
   if (!params.deterministic) {
-    chunks = ceil_div(num_query_tiles * tile_bytes, 2 * kSectionBytes);
-    const int64_t items = int64_t{plan.num_tiles} * params.num_heads_kv;
-    while (items * chunks < 2 * params.num_sms && chunks < 16) chunks *= 2;
+    const int64_t items = std::max<int64_t>(int64_t{plan.num_tiles} * params.num_heads_kv, 1);
+    const int64_t most = std::max<int64_t>(num_query_tiles / kMinChunkTiles, 1);
+    const int64_t to_balance = ceil_div(kItemsPerBlock * params.num_sms, items);
+    chunks = std::max(std::min(to_balance, most), ceil_div(num_query_tiles * tile_bytes, kChunkBytes));
   }
   chunks = std::max<int64_t>(std::min<int64_t>(chunks, num_query_tiles), 1);
   schedule.chunk_tiles = static_cast<int32_t>(std::max<int64_t>(ceil_div(num_query_tiles, chunks), 1));

@@ -1,0 +1,193 @@
+// The warps that bring in what a backward step reads. One claims the work items and loads keys and queries, the other one
+// values and gradients of the output: each walks through the steps at its own pace.
+#ifndef MAGI_FFA_SM90_BACKWARD_LOADER_CUH
+#define MAGI_FFA_SM90_BACKWARD_LOADER_CUH
+
+#include "backward_config.cuh"
+#include "backward_runs.cuh"
+#include "ptx.cuh"
+
+namespace magi::ffa::sm90 {
+
+// What a position in the schedule stands for.
+__device__ inline BackwardItem backward_item(const PlanView& plan, const BackwardSchedule& schedule, int32_t position) {
+  const int32_t per_section = schedule.heads_per_section * plan.num_tiles * schedule.num_chunks;
+  const int32_t section = position / per_section;
+  int32_t rest = position - section * per_section;
+  const int32_t first_head = section * schedule.heads_per_section;
+  const int32_t heads = min(schedule.heads_per_section, schedule.num_heads - first_head);
+  const int32_t chunk = rest / (heads * plan.num_tiles);
+  rest -= chunk * heads * plan.num_tiles;
+  const int32_t index = rest / heads;
+  const int32_t tile = plan.tile_order != nullptr ? plan.tile_order[index]
+                       : schedule.reverse_tiles  ? plan.num_tiles - 1 - index
+                                                 : index;
+  return {tile, first_head + rest - index * heads, chunk, 0};
+}
+
+// Run by a whole warp.
+template <typename Config, bool kIsQuery>
+class BackwardLoader {
+ public:
+  __device__ __forceinline__ BackwardLoader(const BackwardKernelParams& params, BackwardStorage<Config>& storage)
+      : params_(params), storage_(storage) {}
+
+  __device__ __forceinline__ void run() {
+    if constexpr (kIsQuery) {
+      int32_t position = blockIdx.x;
+      while (position < params_.schedule.num_items) {
+        int32_t next = 0;
+        if (threadIdx.x % 32 == 0) next = gridDim.x + atomicAdd(params_.next_item, 1);
+        BackwardItem item = backward_item(params_.plan, params_.schedule, position);
+        item.num_steps = count_steps(item);
+        // Without steps there is something to do only for the one who writes the gradients of these keys.
+        if (item.num_steps > 0 || params_.schedule.num_chunks == 1) {
+          if (threadIdx.x % 32 == 0) storage_.next_position = next;
+          announce(item);
+          load_item(item);
+          __syncwarp();
+          position = storage_.next_position;
+          __syncwarp();
+        } else {
+          position = __shfl_sync(0xFFFFFFFFu, next, 0);
+        }
+      }
+      announce({BackwardItem::kEnd, 0, 0, 0});
+    } else {
+      for (;;) {
+        barrier_wait(&storage_.item_full[item_.stage], item_.phase);
+        const BackwardItem item = storage_.items[item_.stage];
+        __syncwarp();
+        if (elect_one()) barrier_arrive(&storage_.item_empty[item_.stage]);
+        item_.advance();
+        if (item.tile == BackwardItem::kEnd) return;
+        load_item(item);
+      }
+    }
+  }
+
+ private:
+  static constexpr int kStages = kIsQuery ? Config::kQueryStages : Config::kGradStages;
+
+  __device__ __forceinline__ void announce(const BackwardItem& item) {
+    barrier_wait(&storage_.item_empty[item_.stage], item_.phase ^ 1);
+    if (elect_one()) {
+      storage_.items[item_.stage] = item;
+      barrier_arrive(&storage_.item_full[item_.stage]);
+    }
+    item_.advance();
+  }
+
+  __device__ __forceinline__ int32_t cols_shift() const { return kRowsShift - params_.packed_shift; }
+
+  __device__ __forceinline__ RunList runs_of(int32_t tile) {
+    return find_runs(params_.plan, tile, cols_shift(), storage_.dense_runs[kIsQuery ? 0 : 1]);
+  }
+
+  __device__ __forceinline__ int32_t count_steps(const BackwardItem& item) {
+    const RunList list = runs_of(item.tile);
+    const int32_t chunk_begin = item.chunk * params_.schedule.chunk_tiles;
+    const int32_t chunk_end = chunk_begin + params_.schedule.chunk_tiles;
+    int32_t steps = 0;
+    for (int32_t i = threadIdx.x % 32; i < list.count; i += 32) {
+      const int4 run = list.runs[i];
+      const int32_t begin = run.x >> cols_shift();
+      steps += max(min(begin + run.y, chunk_end) - max(begin, chunk_begin), 0);
+    }
+    return __reduce_add_sync(0xFFFFFFFFu, steps) * params_.heads_per_group;
+  }
+
+  // What the loops do not need at every step is kept in shared memory: a loader has few registers.
+  __device__ __forceinline__ void load_item(const BackwardItem& loaded) {
+    if (loaded.num_steps == 0) return;
+    volatile BackwardItem& item = storage_.loading[kIsQuery ? 0 : 1];
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) {
+      item.tile = loaded.tile;
+      item.head = loaded.head;
+      item.chunk = loaded.chunk;
+    }
+    const RunList list = runs_of(loaded.tile);
+    __syncwarp();
+    bool first = true;
+    for (int32_t h = 0; h < params_.heads_per_group; ++h) {
+      for (int32_t i = 0; i < list.count; ++i) {
+        const int4 run = list.runs[i];
+        const int32_t head = item.head * params_.heads_per_group + h;
+        const int32_t begin = run.x >> cols_shift();
+        const int32_t end = min(begin + run.y, (item.chunk + 1) * params_.schedule.chunk_tiles);
+        const bool short_tile = (item.tile + 1) * Config::kKeyRows > params_.total_k;
+        const int32_t bands = run.w == 0 && !short_tile ? BackwardStep::kUnmasked : run.w;
+        const int32_t band_value = kIsQuery ? band_along(run) : 0;
+        for (int32_t tile = max(begin, item.chunk * params_.schedule.chunk_tiles); tile < end; ++tile) {
+          load_rows(head, tile, run.z, bands, band_value);
+          // The first rows are on their way before the keys of the item before have been used up.
+          if (first) load_keys(item.tile, item.head);
+          first = false;
+        }
+      }
+    }
+  }
+
+  // This lane's integer of the bands that come with a step.
+  __device__ __forceinline__ int32_t band_along(const int4& run) const {
+    const int lane = threadIdx.x % 32;
+    const int index = lane / BackwardStep::kBandInts, field = lane % BackwardStep::kBandInts;
+    if (index >= min(run.w, BackwardStep::kBandsAlong)) return 0;
+    if (params_.plan.tile_runs == nullptr) return params_.plan.band[field];
+    return params_.plan.bands[BackwardStep::kBandInts * params_.plan.run_bands[run.z + index] + field];
+  }
+
+  __device__ __forceinline__ void load_keys(int32_t tile, int32_t head) {
+    barrier_wait(&storage_.keys_empty, key_phase_ ^ 1);
+    key_phase_ ^= 1;
+    uint64_t* full = kIsQuery ? &storage_.keys_full : &storage_.values_full;
+    if (elect_one()) {
+      barrier_arrive_expect(full, Config::kKeyTileBytes);
+      tma_load(kIsQuery ? storage_.k : storage_.v, kIsQuery ? &params_.k_map : &params_.v_map, full, kEvictNormal, 0,
+               tile * Config::kKeyRows, 0, head);
+    }
+  }
+
+  // A query tile's rows of Q and lse, or of dO and delta.
+  __device__ __forceinline__ void load_rows(int32_t head, int32_t tile, int32_t band_begin, int32_t band_count,
+                                            int32_t band_value) {
+    const int32_t token = tile << cols_shift();
+    const int32_t index = head * params_.num_query_tiles + tile;
+    constexpr uint32_t kRowBytes = Config::kQueryRows * sizeof(float);
+    const int stage = rows_.stage;
+    uint64_t* full = kIsQuery ? &storage_.query_full[stage] : &storage_.grad_full[stage];
+    barrier_wait(kIsQuery ? &storage_.query_empty[stage] : &storage_.grad_empty[stage], rows_.phase ^ 1);
+    if constexpr (kIsQuery) {
+      BackwardStep& step = storage_.steps[stage];
+      const int lane = threadIdx.x % 32;
+      if (band_count > 0 && lane < BackwardStep::kBandsAlong * BackwardStep::kBandInts) (&step.bands[0][0])[lane] = band_value;
+      if (lane == 0) step.token = token;
+      if (lane == 1) step.query_tile = index;
+      if (lane == 2) step.band_begin = band_begin;
+      if (lane == 3) step.band_count = band_count;
+      __syncwarp();
+    }
+    if (elect_one()) {
+      barrier_arrive_expect(full, Config::kQueryTileBytes + kRowBytes);
+      tma_load(kIsQuery ? storage_.q[stage] : storage_.grad_out[stage], kIsQuery ? &params_.q_map : &params_.grad_out_map, full,
+               kEvictLast, 0, 0, token, 0, head);
+      bulk_load(kIsQuery ? storage_.lse2[stage] : storage_.delta[stage],
+                (kIsQuery ? params_.lse2 : params_.delta) + int64_t{index} * Config::kQueryRows, kRowBytes, full);
+    }
+    rows_.advance();
+  }
+
+  static constexpr int kRowsShift = 6;
+  static_assert(Config::kQueryRows == 1 << kRowsShift);
+
+  const BackwardKernelParams& params_;
+  BackwardStorage<Config>& storage_;
+  RingPosition<kStages> rows_;
+  RingPosition<Config::kItemSlots> item_;
+  uint32_t key_phase_ = 0;
+};
+
+}  // namespace magi::ffa::sm90
+
+#endif
