@@ -1,11 +1,15 @@
 /**
  * Attention over a mask that no single flag describes, forward and backward, on one device.
- * The TypeScript twin of the first program in MagiAttention's quickstart. Run it with `npm run quickstart`.
+ * The TypeScript twin of the first program in MagiAttention's quickstart. Run it with `npm run quickstart`, on a GPU with
+ * `npm start --prefix examples/ffa-quickstart -- --device cuda`.
  */
+import { parseArgs } from 'node:util'
 import {
   attn_flops,
   bandArea,
   bfloat16,
+  cuda,
+  type Device,
   flex_flash_attn_func,
   float32,
   formatDuration,
@@ -28,7 +32,9 @@ const num_heads_q = 8 // query heads
 const num_heads_kv = 2 // key/value heads: four query heads share one (GQA)
 const head_dim = 128
 const dtype = bfloat16 // of q, k, v and out; sums are kept in float32
-const device = 'cpu'
+const { values: flags } = parseArgs({ options: { device: { type: 'string', default: 'cpu' } } })
+const device = flags.device as Device | 'cuda' // 'cpu', 'cuda' or 'cuda:1'
+const is_on_gpu = device !== 'cpu'
 const has_sink = true
 
 // --- q, k, v and the gradient of the output --- //
@@ -83,6 +89,8 @@ function forward() {
   })
 }
 
+if (is_on_gpu) forward()[0].backward(grad_out) // the first call loads the library
+for (const input of [q, k, v, sink]) if (input) input.grad = null
 const [[out, meta], forwardSeconds] = timed(forward)
 const { lse } = meta
 
@@ -105,7 +113,8 @@ const share = ((100 * area) / total_seqlen ** 2).toFixed(1)
 console.log(
   `${total_seqlen} tokens, ${num_heads_q} query and ${num_heads_kv} key/value heads of ${head_dim}, ${dtype}`,
 )
-console.log(`${share} % of the square is attended; ${device}, ${get_num_threads()} threads\n`)
+const place = is_on_gpu ? cuda.get_device_name(device) : `${device}, ${get_num_threads()} threads`
+console.log(`${share} % of the square is attended; ${place}\n`)
 console.log(
   formatTable(
     ['pass', 'time', 'rate'],
@@ -141,7 +150,9 @@ if (failed.length > 0) {
 
 /** The result of a function, and how long it took in seconds. */
 function timed<T>(body: () => T): [result: T, seconds: number] {
+  if (is_on_gpu) cuda.synchronize(device)
   const started = performance.now()
   const result = body()
+  if (is_on_gpu) cuda.synchronize(device) // a GPU works on after the call has returned
   return [result, (performance.now() - started) / 1000]
 }

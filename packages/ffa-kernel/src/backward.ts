@@ -32,11 +32,11 @@ export function runBackward(
   dtype: 'float32' | AttentionCall['dtype'],
 ): AttnGrads {
   const { device } = call
-  const { q, k, v, sink } = inputs
+  const { q, k, v, sink, out, lse, gradOut } = inputs
   const gradQ = newEmpty(q.shape, dtype, device)
   const gradK = newEmpty(k.shape, dtype, device)
   const gradV = newEmpty(v.shape, dtype, device)
   const gradSink = sink === null ? null : newEmpty(sink.shape, sink.dtype, device)
-  selectBackend(call).backward(call, { ...inputs, gradQ, gradK, gradV, gradSink })
+  selectBackend(call).backward(call, { q, k, v, sink, out, lse, gradOut, gradQ, gradK, gradV, gradSink })
   return { grad_q: gradQ, grad_k: gradK, grad_v: gradV, grad_sink: gradSink }
 }

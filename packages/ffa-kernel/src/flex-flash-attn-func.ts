@@ -17,15 +17,17 @@ import type { FlexFlashAttnOptions } from './options/options.js'
  * cover counts once. Query head h attends to kv head `floor(h / (num_heads_q / num_heads_kv))`. A query without keys has
  * out 0 and lse -Infinity (with sinks, `log Σ_t exp(sink_t)`). No tokens and no slices are legal.
  *
- * The sum runs in float32; results are bit-identical from run to run and for any number of threads. float64 tensors are
- * computed by the float64 reference, which is slow.
+ * The sum runs in float32; results are bit-identical from run to run and for any number of threads, on a GPU the gradients
+ * with `deterministic`. float64 tensors are computed by the float64 reference, which is slow. On a GPU the call returns once
+ * its work is enqueued on the current stream.
  *
  * @returns out `[total_q, num_heads_q, head_dim]` in q's dtype, and meta with `lse` `[total_q, num_heads_q]` and
  * `max_logits` `[num_heads_q]` or null. max_logits is the largest logit after scale and cap. meta has no gradient.
  *
  * @throws ArgumentError for an option that is unknown or of the wrong type; ShapeError, DTypeError, DeviceError and
  * DisposedError for tensors that do not fit; InvalidRangeError for ranges that end before they start or leave the
- * sequence; UnsupportedError for what no backend does; NativeLibraryNotFoundError if the kernel library is missing
+ * sequence; UnsupportedError for what no backend does; NativeLibraryNotFoundError if the kernel library is missing;
+ * OutOfMemoryError
  *
  * @example
  * // Queries 1024 to 2047 are causal over all keys, the ones before see the first half.

@@ -31,7 +31,8 @@ export function runForward(
   const out = newEmpty([totalQ, numHeadsQ, headDim], outDtype, device)
   const lse = newEmpty([totalQ, numHeadsQ], dtype, device)
   const maxLogits = returnMaxLogits ? newEmpty([numHeadsQ], dtype, device) : null
-  selectBackend(call).forward(call, { ...inputs, out, lse, maxLogits, accumulate: false })
+  const { q, k, v, sink } = inputs
+  selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: false })
   return [out, lse, maxLogits]
 }
 
@@ -44,7 +45,8 @@ export function accumulateForward(
 ): Tensor | null {
   const { numHeadsQ, device } = call
   const maxLogits = returnMaxLogits ? newEmpty([numHeadsQ], lse.dtype, device) : null
-  selectBackend(call).forward(call, { ...inputs, out, lse, maxLogits, accumulate: true })
+  const { q, k, v, sink } = inputs
+  selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: true })
   markWritten(out)
   markWritten(lse)
   return maxLogits

@@ -1,6 +1,7 @@
 import { set_num_threads, tidy } from '@magi-attention/tensor'
 import * as fc from 'fast-check'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, it } from 'vitest'
+import { expectSameBits } from './helpers/expect-same-bits.js'
 import { type AttentionCase, caseArbitrary } from './helpers/generate-case.js'
 import { type CaseResult, caseTensors, runKernel } from './helpers/run-case.js'
 
@@ -10,16 +11,6 @@ const run = (c: AttentionCase): CaseResult => {
     result = runKernel(c, caseTensors(c))
   })
   return result!
-}
-
-/** Bit by bit: -0 and 0 differ. */
-function expectSameBits(actual: CaseResult, expected: CaseResult): void {
-  for (const name of ['out', 'lse', 'maxLogits', 'dq', 'dk', 'dv', 'dsink'] as const) {
-    const a = actual[name]
-    const b = expected[name]
-    if (a === null || b === null) expect(a).toBe(b)
-    else expect(Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)), name).toBe(0)
-  }
 }
 
 describe('flex_flash_attn_func', () => {

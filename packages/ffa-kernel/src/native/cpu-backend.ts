@@ -1,104 +1,35 @@
-import type { Tensor } from '@magi-attention/tensor'
 import { dtypeCode, num_threads } from '@magi-attention/tensor/internal'
+import { checkStatus, messageBuffer } from '@magi-attention/tensor/native'
 import type { AttentionCall } from '../attention-call.js'
-import type { Backend, BackwardTensors, ForwardTensors } from '../backends/backend.js'
-import { getTilePlan, transposeBands } from '../plan/index.js'
-import { loadCpuLibrary } from './library.js'
-import { nativePlanAddress } from './native-plan.js'
-import { BackwardArgsStruct, ForwardArgsStruct } from './structs.js'
-
-/** MagiFfaSinkLayout of ffa.h. */
-const SINK_LAYOUT_CODES = { sh: 0, ssh: 1 } as const
-
-/** Members that the CPU library ignores. */
-const noDevice = { device: 0, kernel: 0, sm_margin: 0, stream: 0n } as const
+import type { Backend } from '../backends/backend.js'
+import { backwardPlan, forwardPlan } from './call-plans.js'
+import { type FfaLibrary, loadCpuLibrary, type TileSizes } from './library.js'
+import { hostPlan, type NativePlan } from './native-plan.js'
+import { type BackendArgs, packBackward, packForward } from './pack-args.js'
 
 /** libmagi_ffa_cpu: threads and SIMD, float32, bfloat16 and float16. */
 export const cpuBackend: Backend = {
-  forward(call: AttentionCall, tensors: ForwardTensors): void {
+  forward(call, tensors) {
     const library = loadCpuLibrary()
-    const { forwardRows, forwardCols, forwardAlignCols } = library.tileSizes(
-      call.headDim,
-      dtypeCode(call.dtype),
-    )
-    const plan = getTilePlan({
-      bands: call.bands,
-      numRows: call.totalQ,
-      numCols: call.totalK,
-      tileRows: forwardRows,
-      tileCols: forwardCols,
-      alignCols: forwardAlignCols,
-    })
-    const args = ForwardArgsStruct.pack({
-      plan: nativePlanAddress(plan),
-      q: tensors.q.data_ptr(),
-      k: tensors.k.data_ptr(),
-      v: tensors.v.data_ptr(),
-      sink: addressOrNull(tensors.sink),
-      out: tensors.out.data_ptr(),
-      lse: tensors.lse.data_ptr(),
-      max_logits: addressOrNull(tensors.maxLogits),
-      total_q: call.totalQ,
-      total_k: call.totalK,
-      num_heads_q: call.numHeadsQ,
-      num_heads_kv: call.numHeadsKv,
-      head_dim: call.headDim,
-      dtype: dtypeCode(call.dtype),
-      out_dtype: dtypeCode(tensors.out.dtype),
-      sink_layout: SINK_LAYOUT_CODES[call.sinkLayout],
-      sink_tokens: call.sinkTokens,
-      accumulate: tensors.accumulate ? 1 : 0,
-      num_threads: num_threads(),
-      softmax_scale: call.softmaxScale,
-      softcap: call.softcap,
-      ...noDevice,
-    })
-    library.forward(args, [plan, tensors])
+    const plan = hostPlan(forwardPlan(call, tileSizes(library, call)))
+    const status = library.forward(packForward(call, tensors, backendArgs(plan)), { plan, tensors })
+    checkStatus(status, messageBuffer, 'magi_ffa_forward')
   },
 
-  backward(call: AttentionCall, tensors: BackwardTensors): void {
+  backward(call, tensors) {
     const library = loadCpuLibrary()
-    const { backwardRows, backwardCols } = library.tileSizes(call.headDim, dtypeCode(call.dtype))
-    const plan = getTilePlan({
-      bands: transposeBands(call.bands),
-      numRows: call.totalK,
-      numCols: call.totalQ,
-      tileRows: backwardRows,
-      tileCols: backwardCols,
-      alignCols: true,
-    })
-    const args = BackwardArgsStruct.pack({
-      plan: nativePlanAddress(plan),
-      q: tensors.q.data_ptr(),
-      k: tensors.k.data_ptr(),
-      v: tensors.v.data_ptr(),
-      sink: addressOrNull(tensors.sink),
-      out: tensors.out.data_ptr(),
-      lse: tensors.lse.data_ptr(),
-      grad_out: tensors.gradOut.data_ptr(),
-      grad_q: tensors.gradQ.data_ptr(),
-      grad_k: tensors.gradK.data_ptr(),
-      grad_v: tensors.gradV.data_ptr(),
-      grad_sink: addressOrNull(tensors.gradSink),
-      total_q: call.totalQ,
-      total_k: call.totalK,
-      num_heads_q: call.numHeadsQ,
-      num_heads_kv: call.numHeadsKv,
-      head_dim: call.headDim,
-      dtype: dtypeCode(call.dtype),
-      grad_dtype: dtypeCode(tensors.gradQ.dtype),
-      sink_layout: SINK_LAYOUT_CODES[call.sinkLayout],
-      sink_tokens: call.sinkTokens,
-      num_threads: num_threads(),
-      softmax_scale: call.softmaxScale,
-      softcap: call.softcap,
-      ...noDevice,
-      deterministic: 1,
-    })
-    library.backward(args, [plan, tensors])
+    const plan = hostPlan(backwardPlan(call, tileSizes(library, call)))
+    const status = library.backward(packBackward(call, tensors, backendArgs(plan)), { plan, tensors })
+    checkStatus(status, messageBuffer, 'magi_ffa_backward')
   },
 }
 
-function addressOrNull(tensor: Tensor | null): bigint {
-  return tensor === null ? 0n : tensor.data_ptr()
+/** The members that concern a GPU are ignored by the library. */
+function backendArgs(plan: NativePlan): BackendArgs {
+  return { plan: plan.address, num_threads: num_threads(), device: 0, kernel: 0, sm_margin: 0, stream: 0n }
+}
+
+function tileSizes(library: FfaLibrary, { headDim, dtype, numHeadsQ, numHeadsKv }: AttentionCall): TileSizes {
+  const groupSize = numHeadsQ / numHeadsKv
+  return library.tileSizes({ headDim, dtypeCode: dtypeCode(dtype), groupSize, device: 0, kernel: 0 })
 }

@@ -88,3 +88,22 @@ export const TileSizesStruct = defineStruct([
   ['forward_align_cols', 'i32'],
   ['kernel', 'i32'],
 ])
+
+export const PlanArgsStruct = defineStruct([
+  ['struct_size', 'i64'],
+  ['q_ranges', 'ptr'],
+  ['k_ranges', 'ptr'],
+  ['attn_type_map', 'ptr'],
+  ['bands', 'ptr'],
+  ['workspace', 'ptr'],
+  ['workspace_size', 'i64'],
+  ['num_slices', 'i32'],
+  ['total_q', 'i32'],
+  ['total_k', 'i32'],
+  ['tile_rows', 'i32'],
+  ['tile_cols', 'i32'],
+  ['transposed', 'i32'],
+  ['align_cols', 'i32'],
+  ['device', 'i32'],
+  ['stream', 'ptr'],
+])

@@ -2,7 +2,13 @@ import type { AttnMaskType, AttnRange, AttnRanges } from '@magi-attention/common
 import type { DType, Tensor } from '@magi-attention/tensor'
 import type { SinkLayout } from '../reference/attention-problem.js'
 
-/** Ranges `[start, end)`: an int32 or int64 tensor `[n, 2]`, AttnRanges, pairs, or the pairs flat in an Int32Array. */
+/**
+ * Ranges `[start, end)`: an int32 or int64 tensor `[n, 2]`, AttnRanges, pairs, or the pairs flat in an Int32Array.
+ *
+ * int32 tensors on the GPU of q stay there: the mask is planned by the GPU, and nothing waits for their values. What they have
+ * outside the sequences is cut off instead of refused; a range that ends before it starts, or a slice of an unknown type, is
+ * empty. A plan is kept for as long as nobody writes to the tensors through this library.
+ */
 export type RangesInput = Tensor | AttnRanges | Int32Array | readonly (readonly number[] | AttnRange)[]
 
 /**
@@ -42,12 +48,16 @@ export interface ScoreOptions {
 }
 
 /**
- * MagiAttention's tuning flags. They are checked and change nothing: the tile plan already does what they ask for, without
- * atomics in forward and in a fixed order of summation.
+ * MagiAttention's tuning flags. They are checked; `deterministic` and `sm_margin` concern GPUs, the others change nothing: the
+ * tile plan already does what they ask for, without atomics in forward.
  */
 export interface PerformanceOptions {
-  /** Results are bit-identical from run to run with or without it. */
+  /**
+   * Gradients are the same bits from run to run on a GPU, too, at some cost in speed. Forward, and the CPU, always are.
+   * Default false.
+   */
   readonly deterministic?: boolean | undefined
+  /** Multiprocessors of the GPU to leave free for other kernels. Default 0. */
   readonly sm_margin?: number | undefined
   readonly disable_fwd_atomic_reduction?: boolean | undefined
   readonly disable_bwd_dkv_atomic_reduction?: boolean | undefined
@@ -78,7 +88,10 @@ export interface IndexAttentionOptions {
 }
 
 export interface AttentionTensors {
-  /** `[total_q, num_heads_q, head_dim]`, float32, bfloat16, float16 or float64; head_dim a multiple of 8 up to 256. */
+  /**
+   * `[total_q, num_heads_q, head_dim]`, float32, bfloat16, float16 or float64, on a GPU bfloat16 or float16; head_dim a
+   * multiple of 8 up to 256.
+   */
   readonly q: Tensor
   /** `[total_k, num_heads_kv, head_dim]`, dtype and device of q; num_heads_kv divides num_heads_q. */
   readonly k: Tensor

@@ -128,9 +128,17 @@ export function getTilePlan(options: TilePlanOptions): TilePlan {
   return defaultCache.get(options)
 }
 
-/** Forgets all plans that `getTilePlan` keeps, and its counts. */
+/** Forgets all plans that `getTilePlan` keeps, and its counts; frees those that were made on a GPU. */
 export function clear_plan_cache(): void {
   defaultCache.clear()
+  for (const listener of clearListeners) listener()
+}
+
+const clearListeners: (() => void)[] = []
+
+/** For caches that hold more than tile plans: called by `clear_plan_cache`. */
+export function onPlanCacheClear(listener: () => void): void {
+  clearListeners.push(listener)
 }
 
 /** Hits and misses of `getTilePlan` since the last clearing, and what it keeps. */

@@ -1,5 +1,7 @@
+import type { Band } from '@magi-attention/common'
 import type { Tensor } from '@magi-attention/tensor'
 import type { AttentionCall } from '../attention-call.js'
+import { readMask } from '../mask/read-mask.js'
 import type { AttentionProblem } from './attention-problem.js'
 
 /** A checked call and its tensors as plain float64 arrays. */
@@ -16,7 +18,7 @@ export function tensorProblem(
     numHeadsQ: call.numHeadsQ,
     numHeadsKv: call.numHeadsKv,
     headDim: call.headDim,
-    bands: call.bands,
+    bands: readBands(call),
     kvHeadBands: call.kvHeadBands,
     softmaxScale: call.softmaxScale,
     softcap: call.softcap,
@@ -24,6 +26,13 @@ export function tensorProblem(
     sinkLayout: call.sinkLayout,
     sinkTokens: call.sinkTokens,
   }
+}
+
+/** The bands of a call, read back from the GPU if they lie there. */
+function readBands({ bands, deviceSlices, totalQ, totalK }: AttentionCall): readonly Band[] {
+  if (deviceSlices === null) return bands
+  const { qRanges, kRanges, attnTypeMap } = deviceSlices
+  return readMask({ q_ranges: qRanges, k_ranges: kRanges, attn_type_map: attnTypeMap }, totalQ, totalK)
 }
 
 /** The values of a float tensor, exactly. */

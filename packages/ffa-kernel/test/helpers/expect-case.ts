@@ -1,4 +1,4 @@
-import { tidy } from '@magi-attention/tensor'
+import { type Device, tidy } from '@magi-attention/tensor'
 import { expect } from 'vitest'
 import type { AttentionCase } from './generate-case.js'
 import { epsilonOf } from './rounding.js'
@@ -25,10 +25,10 @@ export class ErrorTally {
 }
 
 /** Runs a case forward and backward and compares everything with the reference. Returns what the kernel gave. */
-export function expectCase(c: AttentionCase, tally = new ErrorTally()): CaseResult {
+export function expectCase(c: AttentionCase, tally = new ErrorTally(), device: Device = 'cpu'): CaseResult {
   let result: CaseResult | undefined
   tidy(() => {
-    const tensors = caseTensors(c)
+    const tensors = caseTensors(c, device)
     result = runKernel(c, tensors)
     compare(c, result, runReference(c, tensors), tally)
   })

@@ -1,4 +1,4 @@
-import { type DType, from_typed_array, type Tensor } from '@magi-attention/tensor'
+import { type Device, type DType, from_typed_array, type Tensor } from '@magi-attention/tensor'
 import { checkAttentionCall } from '../../src/attention-call.js'
 import { type FlexFlashAttnOptions, flex_flash_attn_func } from '../../src/index.js'
 import type { AttentionBackward, AttentionForward } from '../../src/reference/attention-problem.js'
@@ -18,11 +18,11 @@ export interface CaseTensors {
   readonly gradOut: Tensor
 }
 
-export function caseTensors(c: AttentionCase): CaseTensors {
+export function caseTensors(c: AttentionCase, device: Device = 'cpu'): CaseTensors {
   const random = normalNumbers(c.seed)
   const make = (shape: readonly number[], dtype: DType) => {
     const values = random(shape.reduce((product, size) => product * size, 1))
-    return from_typed_array(values, shape, { dtype: 'float32' }).to(dtype)
+    return from_typed_array(values, shape, { dtype: 'float32' }).to({ dtype, device })
   }
   const { totalQ, totalK, numHeadsQ, numHeadsKv, headDim, dtype, sinkTokens } = c
   const q = make([totalQ, numHeadsQ, headDim], dtype)
@@ -61,14 +61,22 @@ export interface CaseResult {
 }
 
 /** Forward and backward through the tape. Results lie in memory that held NaN before. */
-export function runKernel(c: AttentionCase, tensors: CaseTensors): CaseResult {
+export function runKernel(
+  c: AttentionCase,
+  tensors: CaseTensors,
+  changes: Partial<FlexFlashAttnOptions> = {},
+): CaseResult {
   const inputs = [tensors.q, tensors.k, tensors.v, ...(tensors.sink === null ? [] : [tensors.sink])]
   for (const input of inputs) {
     input.grad = null
     input.requires_grad = true
   }
   poisonMemory(tensors)
-  const [out, meta] = flex_flash_attn_func({ ...caseOptions(c, tensors), return_max_logits: true })
+  const [out, meta] = flex_flash_attn_func({
+    ...caseOptions(c, tensors),
+    ...changes,
+    return_max_logits: true,
+  })
   poisonMemory(tensors)
   out.backward(tensors.gradOut)
   const result = {
@@ -90,9 +98,8 @@ function poisonMemory({ q, k, v, sink }: CaseTensors): void {
   const sizes = [q, k, v, ...(sink === null ? [] : [sink])].map(tensor => bytesOf(tensor))
   const blocks = [...sizes, ...sizes, lseBytes, 4 * q.shape[1]!].map(bytes => {
     // All bits set are NaN in every float dtype.
-    return from_typed_array(new Uint16Array(bytes / 2).fill(0xffff), [bytes / 2], {
-      dtype: 'bfloat16',
-    }).clone()
+    using ones = from_typed_array(new Uint16Array(bytes / 2).fill(0xffff), [bytes / 2], { dtype: 'bfloat16' })
+    return q.device === 'cpu' ? ones.clone() : ones.to(q.device)
   })
   for (const block of blocks) block.dispose()
 }

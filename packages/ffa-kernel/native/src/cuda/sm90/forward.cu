@@ -17,11 +17,11 @@ __global__ void fill_kernel(float* values, int count, float value) {
 bool supports(int32_t head_dim) { return head_dim == 64 || head_dim == 128; }
 
 void forward(const ForwardParams& params) {
-  if (params.total_q == 0) return;
   if (params.max_logits != nullptr) {
     fill_kernel<<<(params.num_heads_q + 127) / 128, 128, 0, params.stream>>>(params.max_logits, params.num_heads_q, -INFINITY);
     check_cuda(cudaGetLastError(), "max_logits");
   }
+  if (params.total_q == 0) return;
   const bool bfloat16 = params.dtype == MAGI_BFLOAT16;
   if (params.head_dim == 128) {
     bfloat16 ? forward_for<__nv_bfloat16, 128>(params) : forward_for<__half, 128>(params);
