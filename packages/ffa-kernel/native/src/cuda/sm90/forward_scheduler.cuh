@@ -142,8 +142,24 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
     }
     slots.publish();
   };
+  // Only when all that was begun is flushed is it known what has to be done again. With exact maxima it comes out right.
+  uint32_t flushed_phase = 0;
+  const auto flush = [&] {
+    slots.publish_signal(kFlush);
+    barrier_wait(&shared.flushed, flushed_phase);
+    flushed_phase ^= 1;
+    const int count = num_retries;
+    for (int i = 0; i < count; ++i) {
+      const RetryItem retry = shared.retries[i];
+      publish_item(slots.wait(), retry.tile, retry.head, true, 1 << retry.warpgroup);
+    }
+    if (lane == 0) shared.num_retries = 0;
+    __syncwarp();
+  };
+
   bool first = true;
   while (true) {
+    if (Shape::kStaleMaximum && num_retries > kManyRetries) flush();
     ForwardItem& item = slots.wait();
     int index = blockIdx.x;
     if (!first) {
@@ -151,24 +167,13 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
       index = __shfl_sync(0xffffffff, index, 0);
     }
     first = false;
-    if (index >= num_items) {
-      if (lane == 0) item.tile = Shape::kStaleMaximum ? kFlush : kEnd;
-      slots.publish();
-      break;
-    }
+    if (index >= num_items) break;
     int tile, head;
     locate_item(params, index, tile, head);
-    publish_item(item, tile, head, params.exact_maxima || num_retries > kMaxRetries, kAllWarpgroups);
+    publish_item(item, tile, head, params.exact_maxima, kAllWarpgroups);
   }
-  if constexpr (Shape::kStaleMaximum) {
-    // Only when all is flushed is it known what has to be done again; and that comes out right.
-    barrier_wait(&shared.flushed, 0);
-    for (int i = 0; i < num_retries; ++i) {
-      const RetryItem retry = shared.retries[i];
-      publish_item(slots.wait(), retry.tile, retry.head, true, 1 << retry.warpgroup);
-    }
-    slots.publish_signal(kEnd);
-  }
+  if (Shape::kStaleMaximum) flush();
+  slots.publish_signal(kEnd);
   // The last block to end leaves the counters as the next launch expects them.
   if (lane == 0) {
     __threadfence();

@@ -81,8 +81,8 @@ struct RetryItem {
   int32_t warpgroup;
 };
 
-// After so many, all further items are computed with exact maxima at once. A few more may be under way then.
-constexpr int kMaxRetries = 8;
+// So many are waited for, before they are computed; a few more may be under way then.
+constexpr int kManyRetries = 16;
 constexpr int kRetrySlots = 32;
 
 // An item of work: one row tile of one head.
