@@ -29,10 +29,12 @@ struct RowSinks {
 // max2: largest logit in units of log2 (-infinity without keys), sum: of exp2(logit - max2).
 __device__ __forceinline__ RowResult finish_row(float max2, float sum, const RowSinks& sinks) {
   float top = max2;
+#pragma unroll 1
   for (int t = 0; t < sinks.count; ++t) top = fmaxf(top, sinks.values[t * sinks.stride] * kLog2E);
   if (top == -INFINITY) return {-INFINITY, 0.0f, 0.0f};
   const float from_keys = exp2_approx(max2 - top);
   float total = sum * from_keys;
+#pragma unroll 1
   for (int t = 0; t < sinks.count; ++t) total += exp2_approx(sinks.values[t * sinks.stride] * kLog2E - top);
   return {(top + log2f(total)) * kLn2, from_keys / total, 0.0f};
 }

@@ -1,26 +1,13 @@
 #include <magi/status.hpp>
 
-#include "../params.hpp"
-#include "forward_epilogue.cuh"
+#include "../common/fill.hpp"
 #include "forward_launch.cuh"
 
 namespace magi::ffa::sm90 {
-namespace {
-
-__global__ void fill_kernel(float* values, int count, float value) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) values[i] = value;
-}
-
-}  // namespace
-
 bool supports(int32_t head_dim) { return head_dim == 64 || head_dim == 128; }
 
 void forward(const ForwardParams& params) {
-  if (params.max_logits != nullptr) {
-    fill_kernel<<<(params.num_heads_q + 127) / 128, 128, 0, params.stream>>>(params.max_logits, params.num_heads_q, -INFINITY);
-    check_cuda(cudaGetLastError(), "max_logits");
-  }
+  reset_max_logits(params);
   if (params.total_q == 0) return;
   const bool bfloat16 = params.dtype == MAGI_BFLOAT16;
   if (params.head_dim == 128) {

@@ -2,13 +2,11 @@
 #ifndef MAGI_FFA_SM90_FORWARD_EPILOGUE_CUH
 #define MAGI_FFA_SM90_FORWARD_EPILOGUE_CUH
 
+#include "../common/row_result.cuh"
 #include "forward_types.cuh"
 #include "online_softmax.cuh"
 
 namespace magi::ffa::sm90 {
-
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
 
 // Where a thread's two rows of an item lie.
 struct RowPlaces {
@@ -16,70 +14,34 @@ struct RowPlaces {
   int head[2];
 };
 
-// log(exp(a) + exp(b)); -infinity where both are.
-__device__ __forceinline__ float log_add_exp(float a, float b) {
-  const float larger = fmaxf(a, b);
-  return larger == -INFINITY ? larger : larger + __logf(1.0f + __expf(-fabsf(a - b)));
-}
-
-__device__ inline float sink_lse(const ForwardKernelParams& params, int token, int head) {
-  const bool per_token = params.sink_layout == MAGI_FFA_SINK_SSH;
-  const float* sink = params.sink + head;
-  if (per_token) sink += static_cast<int64_t>(token) * params.sink_tokens * params.num_heads_q;
-  float result = -INFINITY;
-#pragma unroll 1
-  for (int i = 0; i < params.sink_tokens; ++i) result = log_add_exp(result, sink[static_cast<int64_t>(i) * params.num_heads_q]);
-  return result;
-}
-
-__device__ __forceinline__ void atomic_max(float* address, float value) {
-  if (value >= 0.0f) atomicMax(reinterpret_cast<int*>(address), __float_as_int(value));
-  else atomicMin(reinterpret_cast<unsigned int*>(address), __float_as_uint(value));
-}
-
-// What becomes of a thread's two rows.
-struct RowResults {
-  float factors[2];  // for the unnormalised outputs
-  float keep[2];     // when accumulating, for the outputs that are there already
-  float lse[2];
-};
-
 __device__ __forceinline__ float* lse_place(const ForwardKernelParams& params, const RowPlaces& rows, int h) {
   return params.lse + static_cast<int64_t>(rows.token[h]) * params.num_heads_q + rows.head[h];
 }
 
-__device__ __forceinline__ RowResults finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax,
-                                                  const RowPlaces& rows) {
-  RowResults results;
+// What becomes of a thread's two rows.
+__device__ __forceinline__ void finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax, const RowPlaces& rows,
+                                            RowResult (&results)[2]) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    results.factors[h] = results.keep[h] = results.lse[h] = 0.0f;
+    results[h] = {0.0f, 0.0f, 0.0f};
     if (rows.token[h] >= params.total_q) continue;
-    const float sum = softmax.row_sum[h];
-    const bool has_keys = sum > 0.0f;
-    const float own = has_keys ? (softmax.row_max[h] * params.scale_log2 + __log2f(sum)) * kLn2 : -INFINITY;
-    float total = own;
-    if (params.sink != nullptr) total = log_add_exp(total, sink_lse(params, rows.token[h], rows.head[h]));
-    if (params.accumulate) {
-      const float before = *lse_place(params, rows, h);
-      total = log_add_exp(total, before);
-      results.keep[h] = before == -INFINITY ? 0.0f : __expf(before - total);
-    }
-    if (has_keys) results.factors[h] = __expf(own - total) / sum;
-    results.lse[h] = total;
+    const RowSinks sinks = RowSinks::of(params.sink, params.sink_layout, params.sink_tokens, params.num_heads_q, rows.token[h],
+                                        rows.head[h]);
+    results[h] = finish_row(softmax.row_max[h] * params.scale_log2, softmax.row_sum[h], sinks);
+    if (params.accumulate) results[h] = merge_rows(results[h], *lse_place(params, rows, h));
   }
-  return results;
 }
 
 // Writes lse and max_logits. All four threads of a row must have read the lse before.
 __device__ __forceinline__ void store_statistics(const ForwardKernelParams& params, const OnlineSoftmax& softmax,
-                                                 const RowPlaces& rows, const RowResults& results, int lane) {
+                                                 const RowPlaces& rows, const RowResult (&results)[2], int lane) {
   if (lane % 4 != 0) return;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     if (rows.token[h] >= params.total_q) continue;
-    *lse_place(params, rows, h) = results.lse[h];
-    if (params.max_logits != nullptr && softmax.row_sum[h] > 0.0f) {
+    *lse_place(params, rows, h) = results[h].lse;
+    // Rows without keys raise it, too, to -infinity: reset_max_logits relies on it.
+    if (params.max_logits != nullptr) {
       atomic_max(params.max_logits + rows.head[h], softmax.row_max[h] * params.scale_log2 * kLn2);
     }
   }
@@ -88,7 +50,7 @@ __device__ __forceinline__ void store_statistics(const ForwardKernelParams& para
 // float32 outputs go from registers to memory, merged with what is there if accumulating.
 template <int kDim>
 __device__ inline void store_float_rows(const ForwardKernelParams& params, const float (&out)[kDim / 2], const RowPlaces& rows,
-                                        int lane, const float (&keep)[2]) {
+                                        int lane, const RowResult (&results)[2]) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     if (rows.token[h] >= params.total_q) continue;
@@ -99,10 +61,10 @@ __device__ inline void store_float_rows(const ForwardKernelParams& params, const
       float2 value = make_float2(out[4 * i + 2 * h], out[4 * i + 2 * h + 1]);
       float2* place = reinterpret_cast<float2*>(target + 8 * i);
       // What stands beside an lse of -infinity has no meaning, and may be NaN.
-      if (keep[h] > 0.0f) {
+      if (results[h].old_factor > 0.0f) {
         const float2 before = *place;
-        value.x += keep[h] * before.x;
-        value.y += keep[h] * before.y;
+        value.x += results[h].old_factor * before.x;
+        value.y += results[h].old_factor * before.y;
       }
       *place = value;
     }

@@ -241,13 +241,8 @@ class ForwardConsumer {
 
   __device__ __forceinline__ void transform_scores() {
     if constexpr (Shape::kTransformScores) {
-      const bool capped = params_.softcap > 0.0f;
-      const float scale = capped ? params_.softmax_scale / params_.softcap : params_.softmax_scale;
 #pragma unroll
-      for (int i = 0; i < kCols / 2; ++i) {
-        const float score = scores_[i] * scale;
-        scores_[i] = capped ? tanh_approx(score) : score;
-      }
+      for (int i = 0; i < kCols / 2; ++i) scores_[i] = params_.transform.apply(scores_[i]);
     }
   }
 
@@ -274,7 +269,8 @@ class ForwardConsumer {
   // An item without tiles: no row has keys.
   __device__ __forceinline__ void store_empty(const Item& item) {
     const RowPlaces rows = locate_rows(item);
-    const RowResults results = finish_rows(params_, OnlineSoftmax{}, rows);
+    RowResult results[2];
+    finish_rows(params_, OnlineSoftmax{}, rows, results);
     __syncwarp();
     store_statistics(params_, OnlineSoftmax{}, rows, results, lane_);
     if (params_.accumulate) return;
@@ -290,9 +286,10 @@ class ForwardConsumer {
     softmax.finish();
     const RowPlaces rows = locate_rows(item);
     const bool bad = !item.exact && outgrown(softmax, rows);
-    const RowResults results = finish_rows(params_, softmax, rows);
+    RowResult results[2];
+    finish_rows(params_, softmax, rows, results);
 #pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) out_[i] *= results.factors[(i / 2) % 2];
+    for (int i = 0; i < kDim / 2; ++i) out_[i] *= results[(i / 2) % 2].factor;
     // Only this warpgroup has read these queries, and it is done with them.
     char* staged = shared_.q[item.query_stage][warpgroup_];
     if (params_.out_float == nullptr) {
@@ -304,7 +301,7 @@ class ForwardConsumer {
       return;
     }
     if (params_.out_float != nullptr) {
-      store_float_rows<kDim>(params_, out_, rows, lane_, results.keep);
+      store_float_rows<kDim>(params_, out_, rows, lane_, results);
     } else if (threadIdx.x % 128 == 0) {
       const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
       tma_store(&params_.out_map, staged, 0, 0, token, 0, item.head);

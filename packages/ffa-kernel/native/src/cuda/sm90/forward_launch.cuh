@@ -5,23 +5,19 @@
 #include <algorithm>
 
 #include "../common/cuda_check.hpp"
+#include "../common/packing.hpp"
 #include "forward_kernel.cuh"
 #include "launch_counters.hpp"
 #include "tensor_map.hpp"
 
 namespace magi::ffa::sm90 {
 
-inline int log2_of(int power) {
-  int result = 0;
-  while ((1 << result) < power) ++result;
-  return result;
-}
-
 // Keys and values of the heads in work at a time should stay in L2, which has 50 to 60 MB.
 constexpr int64_t kSectionBytes = 32 << 20;
 
 inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, int tile_cols) {
-  const int packed = packed_heads(params.group_size);
+  const int packed_log2 = packing_shift(params.group_size, kWarpgroupRows);
+  const int packed = 1 << packed_log2;
   ForwardKernelParams out{};
   const bool float_out = params.out_dtype == MAGI_FLOAT32;
   out.q_map = query_map(params.q, params.dtype, params.total_q, params.num_heads_q, params.head_dim, packed, kWarpgroupRows);
@@ -43,7 +39,7 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
   out.total_q = params.total_q;
   out.num_heads_q = params.num_heads_q;
   out.packed = packed;
-  out.packed_log2 = log2_of(packed);
+  out.packed_log2 = packed_log2;
   out.num_row_heads = params.num_heads_q / packed;
   out.kv_divisor = params.group_size / packed;
   const int64_t head_bytes = int64_t{params.total_k} * params.head_dim * 4;
@@ -53,11 +49,8 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
   out.sink_tokens = params.sink_tokens;
   out.accumulate = params.accumulate;
   out.dense_descending = params.plan.num_bands == 0 || params.plan.band[4] == -MAGI_FFA_UNBOUNDED;
-  out.softmax_scale = params.softmax_scale;
-  out.softcap = params.softcap;
-  const bool transformed = params.softcap > 0.0f || params.softmax_scale <= 0.0f;
-  const float scale = !transformed ? params.softmax_scale : params.softcap > 0.0f ? params.softcap : 1.0f;
-  out.scale_log2 = scale * kLog2E;
+  out.transform = ScoreTransform::of(params.softmax_scale, params.softcap);
+  out.scale_log2 = out.transform.unit * kLog2E;
   out.exact_maxima = params.max_logits != nullptr;
   return out;
 }

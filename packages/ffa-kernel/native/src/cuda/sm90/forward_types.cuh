@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "../common/numeric.cuh"
 #include "../params.hpp"
 #include "ptx.cuh"
 #include "tile_sizes.hpp"
@@ -58,8 +59,7 @@ struct ForwardKernelParams {
   int32_t sink_tokens;
   bool accumulate;
   bool dense_descending;  // order of a dense plan's row tiles
-  float softmax_scale;
-  float softcap;
+  ScoreTransform transform;
   float scale_log2;  // of the (transformed) scores, for exp2
   bool exact_maxima;  // never do without
 };

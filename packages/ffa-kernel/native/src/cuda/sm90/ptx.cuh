@@ -7,6 +7,7 @@
 
 #include <cuda.h>
 
+#include "../common/numeric.cuh"
 #include "wgmma.cuh"
 
 namespace magi::ffa::sm90 {
@@ -246,18 +247,6 @@ __device__ __forceinline__ void store_matrices_transposed(uint32_t address, uint
                : "memory");
 }
 
-// Two elements in one register, the first in the low half.
-template <typename T>
-__device__ __forceinline__ uint32_t pack_pair(float low, float high) {
-  uint32_t pair;
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  } else {
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  }
-  return pair;
-}
-
 // The elements of pack_pair.
 template <typename T>
 __device__ __forceinline__ float2 unpack_pair(uint32_t pair) {
@@ -266,12 +255,6 @@ __device__ __forceinline__ float2 unpack_pair(uint32_t pair) {
   } else {
     return __half22float2(*reinterpret_cast<const __half2*>(&pair));
   }
-}
-
-__device__ __forceinline__ float exp2_approx(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 __device__ __forceinline__ float tanh_approx(float x) {
