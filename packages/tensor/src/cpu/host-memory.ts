@@ -1,9 +1,17 @@
 import { ArgumentError, OutOfMemoryError } from '@magi-attention/common'
 import koffi from 'koffi'
+import { MemoryPool } from '../memory-pool.js'
 import type { StorageMemory } from '../storage.js'
-import { type MemoryBlock, MemoryPool } from './memory-pool.js'
 
-const alignment = 64
+/** A block of host memory. `byteOffset` is where its first 64-byte boundary lies. */
+export interface MemoryBlock {
+  readonly buffer: ArrayBuffer
+  readonly byteOffset: number
+  readonly address: bigint
+}
+
+/** Sizes and bounds of the pools of host memory. */
+export const hostPoolLimits = { alignment: 64, maxBytes: 1 << 30 } as const
 
 /** Memory of the host, which typed arrays can view. */
 export class HostMemory implements StorageMemory {
@@ -13,10 +21,10 @@ export class HostMemory implements StorageMemory {
   readonly nbytes: number
   readonly #block: MemoryBlock
   /** Where the block goes in the end; null for memory of the caller. */
-  readonly #pool: MemoryPool | null
+  readonly #pool: MemoryPool<MemoryBlock> | null
   #isShared: boolean
 
-  constructor(block: MemoryBlock, nbytes: number, pool: MemoryPool | null) {
+  constructor(block: MemoryBlock, nbytes: number, pool: MemoryPool<MemoryBlock> | null) {
     this.nbytes = nbytes
     this.#block = block
     this.#pool = pool
@@ -62,12 +70,15 @@ export class HostMemory implements StorageMemory {
   }
 }
 
-const pool = new MemoryPool(bytes => {
+const pool = new MemoryPool({ ...hostPoolLimits, allocate: allocateBlock })
+
+function allocateBlock(bytes: number): MemoryBlock {
+  const { alignment } = hostPoolLimits
   const buffer = allocateBuffer(bytes + alignment)
   const base = koffi.address(buffer)
   const byteOffset = Number(-base & BigInt(alignment - 1))
   return { buffer, byteOffset, address: base + BigInt(byteOffset) }
-})
+}
 
 function allocateBuffer(bytes: number): ArrayBuffer {
   try {

@@ -1,4 +1,6 @@
+import { OutOfMemoryError } from '@magi-attention/common'
 import type { Device } from '../device.js'
+import { MemoryPool } from '../memory-pool.js'
 import { messageBuffer } from '../native/status.js'
 import { Storage, type StorageMemory } from '../storage.js'
 import { cudaLibrary } from './cuda-library.js'
@@ -28,10 +30,9 @@ export class CudaMemory implements StorageMemory {
   /** @throws OutOfMemoryError */
   static allocate(nbytes: number, device: number): CudaMemory {
     const home = currentHandle(device)
-    const out = new BigUint64Array(1)
-    const status = cudaLibrary().allocate(nbytes, out, device, home.address, ...message)
-    checkCuda(status, `a tensor of ${nbytes} bytes`, device)
-    return new CudaMemory(nbytes, home, out[0]!)
+    if (!isPooled(nbytes, home)) return new CudaMemory(nbytes, home, allocateOn(home, nbytes))
+    const [address] = poolOf(home).allocate(nbytes)
+    return new CudaMemory(nbytes, home, address)
   }
 
   get device(): Device {
@@ -55,8 +56,60 @@ export class CudaMemory implements StorageMemory {
     // A stream that was destroyed had been waited for.
     const home = this.#home.isDestroyed ? StreamHandle.default(device) : this.#home
     for (const visitor of this.#visitors) ignoreDeviceError(() => home.waitFor(visitor))
-    cudaLibrary().free(this.#address, device, home.address, ...message)
+    if (isPooled(this.nbytes, this.#home)) poolOf(home).recycle(this.#address, this.nbytes)
+    else freeOn(home, this.#address)
   }
+}
+
+// The driver's own pool takes some microseconds a call, which small tensors notice. Blocks of the default stream are reused
+// without asking it: in the order of that stream, which is never destroyed.
+const maxPooledBlock = 16 << 20
+const poolLimits = { alignment: 512, maxBytes: 128 << 20 } as const
+
+/** By the number of the GPU. */
+const pools = new Map<number, MemoryPool<bigint>>()
+
+function isPooled(nbytes: number, home: StreamHandle): boolean {
+  return home.isDefault && nbytes <= maxPooledBlock
+}
+
+function poolOf(home: StreamHandle): MemoryPool<bigint> {
+  let pool = pools.get(home.device)
+  if (pool === undefined) {
+    pool = new MemoryPool({
+      ...poolLimits,
+      allocate: bytes => allocateOn(home, bytes),
+      release: address => freeOn(home, address),
+    })
+    pools.set(home.device, pool)
+  }
+  return pool
+}
+
+/** Gives the blocks that are kept for reuse back to the driver's pools. */
+export function clearPools(): void {
+  for (const pool of pools.values()) pool.clear()
+}
+
+function allocateOn(home: StreamHandle, nbytes: number): bigint {
+  try {
+    return tryAllocate(home, nbytes)
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error
+  }
+  clearPools()
+  return tryAllocate(home, nbytes)
+}
+
+function tryAllocate({ device, address }: StreamHandle, nbytes: number): bigint {
+  const out = new BigUint64Array(1)
+  const status = cudaLibrary().allocate(nbytes, out, device, address, ...message)
+  checkCuda(status, `a tensor of ${nbytes} bytes`, device)
+  return out[0]!
+}
+
+function freeOn(home: StreamHandle, address: bigint): void {
+  cudaLibrary().free(address, home.device, home.address, ...message)
 }
 
 export function allocateCuda(nbytes: number, device: number): Storage {

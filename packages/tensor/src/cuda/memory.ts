@@ -1,6 +1,7 @@
 import { messageBuffer } from '../native/status.js'
 import { liveBytesOn } from '../storage.js'
 import { cudaLibrary, MemoryStruct } from './cuda-library.js'
+import { clearPools } from './cuda-memory.js'
 import { type CudaDeviceLike, device_count, parseCudaDevice } from './devices.js'
 import { checkCuda } from './operations.js'
 
@@ -31,6 +32,7 @@ export function mem_get_info(device?: CudaDeviceLike): [free: number, total: num
 
 /** Gives the freed memory that is kept for reuse back to all devices. Waits for them. Without a GPU: no effect. */
 export function empty_cache(): void {
+  clearPools()
   for (let index = 0; index < device_count(); index++) {
     checkCuda(cudaLibrary().trim(index, ...message), 'empty_cache', index)
   }

@@ -1,7 +1,7 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import koffi from 'koffi'
-import { HostMemory } from '../cpu/host-memory.js'
-import { type MemoryBlock, MemoryPool } from '../cpu/memory-pool.js'
+import { HostMemory, hostPoolLimits, type MemoryBlock } from '../cpu/host-memory.js'
+import { MemoryPool } from '../memory-pool.js'
 import { messageBuffer } from '../native/status.js'
 import { Storage } from '../storage.js'
 import { cudaLibrary } from './cuda-library.js'
@@ -11,7 +11,7 @@ import type { StreamHandle } from './stream-handle.js'
 
 const message = [messageBuffer, messageBuffer.length] as const
 
-const pool = new MemoryPool(allocateBlock)
+const pool = new MemoryPool({ ...hostPoolLimits, allocate: allocateBlock })
 
 /** The memory of a block goes when no array can see its buffer any more. */
 const collected = new FinalizationRegistry<bigint>(address => {
