@@ -29,11 +29,13 @@ export function drawChart(rows: readonly ResultRow[], headDim: number, gpu: stri
   const used = Object.keys(kernelNames).filter(kernel =>
     panels.some(({ series }) => series.some(line => line.kernel === kernel)),
   )
+  const title = `Attention on one ${gpu}: TFLOP/s by tokens, head_dim ${headDim}, 64 query and 8 key heads, bfloat16`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
+    `<title>${title}</title>`,
     `<style>\n${styleSheet}\n</style>`,
     `<rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>`,
-    `<text class="title" x="${margin}" y="28">Attention on one ${gpu}: TFLOP/s by tokens, head_dim ${headDim}, 64 query and 8 key heads, bfloat16</text>`,
+    `<text class="title" x="${margin}" y="28">${title}</text>`,
     ...legend(used),
     ...panels.map((panel, index) =>
       drawPanel({
