@@ -40,7 +40,7 @@ function(magi_cuda_kernels name architectures)
                         CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   if(UNIX)
     # tests/cuda-build.test.ts reads what ptxas says about registers.
-    set_target_properties(${name} PROPERTIES CUDA_COMPILER_LAUNCHER "${CMAKE_CURRENT_SOURCE_DIR}/keep-compiler-report.sh")
+    set_target_properties(${name} PROPERTIES CUDA_COMPILER_LAUNCHER "sh;${CMAKE_CURRENT_SOURCE_DIR}/keep-compiler-report.sh")
   endif()
 endfunction()
 

@@ -61,7 +61,8 @@ __device__ __forceinline__ void softmax_step(ForwardState<kDim, kRowTiles>& stat
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
       // A row that has seen nothing: -infinity less itself would be NaN.
       const float shift = top == -INFINITY ? 0.0f : top * unit_log2;
-      const float factor = exp2_approx(state.max[m][h] * unit_log2 - shift);
+      // Exactly 1 where nothing changed: over a million keys the rounding of the difference would add up.
+      const float factor = top == state.max[m][h] ? 1.0f : exp2_approx(state.max[m][h] * unit_log2 - shift);
       state.max[m][h] = top;
       float sum = 0.0f;
 #pragma unroll
@@ -180,11 +181,24 @@ __device__ __forceinline__ void raise_max_logits(const ForwardState<kDim, kRowTi
   }
 }
 
+// In constant memory: what is computed in the kernel would take registers, of which head_dim 128 has none to spare.
+struct ForwardConstants {
+  ForwardLaunch launch;
+  ScoreTransform transform;
+  float unit_log2;  // of the transformed scores, for exp2
+
+  explicit ForwardConstants(const ForwardLaunch& from)
+      : launch(from),
+        transform(ScoreTransform::of(from.params.softmax_scale, from.params.softcap)),
+        unit_log2(transform.unit * kLog2E) {}
+};
+
 template <typename Element, int kDim>
 __global__ __launch_bounds__(ForwardShape<kDim>::kThreads, ForwardShape<kDim>::kBlocksPerSm) void forward_kernel(
-    const __grid_constant__ ForwardLaunch launch) {
+    const __grid_constant__ ForwardConstants constants) {
   using Shape = ForwardShape<kDim>;
   constexpr int kRows = Shape::kRows, kCols = Shape::kCols, kRowTiles = Shape::kRowTiles;
+  const ForwardLaunch& launch = constants.launch;
   const ForwardParams& params = launch.params;
   const PlanView& plan = params.plan;
   extern __shared__ __align__(128) char shared[];
@@ -200,8 +214,8 @@ __global__ __launch_bounds__(ForwardShape<kDim>::kThreads, ForwardShape<kDim>::k
   const QueryRows rows{tile * plan.tile_rows, row_head << launch.packing_shift, launch.packing_shift, params.total_q};
   const int kv_head = rows.head0 / params.group_size;
   const int num_chunks = params.head_dim / 8;
-  const ScoreTransform transform = ScoreTransform::of(params.softmax_scale, params.softcap);
-  const float unit_log2 = transform.unit * kLog2E;
+  const ScoreTransform& transform = constants.transform;
+  const float unit_log2 = constants.unit_log2;
 
   const auto load_keys = [&](const auto& to, const void* tensor, int begin) {
     to.template load_async<Shape::kThreads>(num_chunks, tensor, [&](int row) -> const void* {
@@ -245,18 +259,19 @@ __global__ __launch_bounds__(ForwardShape<kDim>::kThreads, ForwardShape<kDim>::k
       for (int i = 0; i < kRowTiles * kCols / 2; ++i) (&scores[0][0][0])[i] = transform.apply((&scores[0][0][0])[i]);
     }
     if (cursor.band_count() > 0 || cursor.col_begin() + kCols > plan.num_cols) {
-      int tokens[2 * kRowTiles];
-      uint32_t bits[2 * kRowTiles];
-#pragma unroll
-      for (int i = 0; i < 2 * kRowTiles; ++i) tokens[i] = rows.token(row0 + lane / 4 + 8 * i);
-      visible_bits<kCols>(bits, tokens, cursor, plan, 0, lane);
 #pragma unroll
       for (int m = 0; m < kRowTiles; ++m) {
+        // Registers are short: two rows at a time, and nothing of it computed ahead of the loop.
+        int row = row0 + 16 * m + lane / 4;
+        asm volatile("" : "+r"(row));
+        const int tokens[2] = {rows.token(row), rows.token(row + 8)};
+        uint32_t bits[2];
+        visible_bits<kCols>(bits, tokens, cursor, plan, 0, lane);
 #pragma unroll
         for (int n = 0; n < kCols / 8; ++n) {
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
-            if (!(bits[2 * m + e / 2] >> (2 * n + e % 2) & 1)) scores[m][n][e] = -INFINITY;
+            if (!(bits[e / 2] >> (2 * n + e % 2) & 1)) scores[m][n][e] = -INFINITY;
           }
         }
       }

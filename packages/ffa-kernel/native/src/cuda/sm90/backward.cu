@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "../common/cuda_check.hpp"
+#include "../common/numeric.cuh"
+#include "../common/packing.hpp"
 #include "backward_host.hpp"
 #include "backward_ranks.cuh"
 #include "postprocess.cuh"
@@ -12,8 +14,6 @@
 
 namespace magi::ffa::sm90 {
 namespace {
-
-constexpr float kLog2E = 1.4426950408889634f;
 
 // Cuts one allocation into parts of 256-byte alignment.
 class Layout {
@@ -34,7 +34,7 @@ template <typename T, int kHeadDim>
 void run(const BackwardParams& params) {
   using Config = BackwardConfig<kHeadDim>;
   const PlanView& plan = params.plan;
-  const int32_t packed = packed_heads(params.group_size);
+  const int32_t packed = 1 << packing_shift(params.group_size, kBackwardQueryRows);
   const int32_t tile_tokens = Config::kQueryRows / packed;
   check(plan.tile_rows == Config::kKeyRows && plan.tile_cols == tile_tokens,
         "plan: expected backward tiles of %d keys by %d queries, got %d by %d", Config::kKeyRows, tile_tokens, plan.tile_rows,

@@ -21,10 +21,16 @@ struct BackwardConfig {
   static constexpr int kConsumers = 2;
   static constexpr int kThreads = (kConsumers + 1) * 128;
 
+  // A block has 168 registers a thread to share out.
+  static constexpr int kLoaderRegisters = kDim == 128 ? 24 : 56;
+  static constexpr int kConsumerRegisters = kDim == 128 ? 240 : 224;
+
   // S of the next step is computed while this step still reads its Q; dO is needed for one step only.
   static constexpr int kQueryStages = 3;
   static constexpr int kGradStages = 2;
   static constexpr int kItemSlots = 2;
+  // Steps that are loaded and not yet done can belong to as many runs, and one more is being loaded.
+  static constexpr int kRunSlots = kQueryStages + 1;
 
   static constexpr int kQueryTileElements = kQueryRows * kDim;
   static constexpr int kKeyTileElements = kKeyRows * kDim;
@@ -40,22 +46,25 @@ struct BackwardConfig {
 
 // What the loaders tell the consumers about a step.
 struct BackwardStep {
-  int32_t token;         // first query token of the tile
-  int32_t query_tile;    // index into the accumulator of grad_q
-  int32_t band_begin;    // into run_bands
-  int32_t band_count;    // kUnmasked: no mask; 0: only the end of the keys hides anything; else that many bands show what is seen
+  int32_t token;       // first query token of the tile
+  int32_t query_tile;  // index into the accumulator of grad_q
+  int32_t run;         // place of its BackwardRunBands
+  int32_t band_count;  // kUnmasked: no mask; 0: only the end of the keys hides anything; else that many bands show what is seen
   static constexpr int32_t kUnmasked = -1;
+};
 
-  // The first of its bands come with the step: reading them from the plan would take longer than the step.
-  static constexpr int kBandsAlong = 2;
-  static constexpr int kBandInts = 6;
-  int32_t bands[kBandsAlong][kBandInts];
+// The first bands of a run, close at hand: reading them from the plan would take longer than a step.
+struct BackwardRunBands {
+  static constexpr int kCount = 2;
+  static constexpr int kInts = 6;
+  int32_t bands[kCount][kInts];
+  int32_t begin;  // of all bands of the run, into run_bands
 };
 
 // What the loaders tell the consumers about a work item: all steps of a key tile within a chunk of the queries.
 struct BackwardItem {
-  int32_t tile;  // kEnd: no more items
-  int32_t head;  // of keys
+  int32_t tile;   // kEnd: no more items
+  int32_t head;   // of keys
   int32_t chunk;  // of query tiles
   int32_t num_steps;
   static constexpr int32_t kEnd = -1;
@@ -73,10 +82,9 @@ struct alignas(1024) BackwardStorage {
   alignas(16) float lse2[Config::kQueryStages][Config::kQueryRows];
   alignas(16) float delta[Config::kGradStages][Config::kQueryRows];
   alignas(16) BackwardStep steps[Config::kQueryStages];
+  BackwardRunBands runs[Config::kRunSlots];
   alignas(16) BackwardItem items[Config::kItemSlots];
   alignas(16) int4 dense_runs[2][kDenseRuns];  // of either loader
-  BackwardItem loading[2];                     // likewise
-  int32_t next_position;                       // in the schedule
   uint64_t query_full[Config::kQueryStages];
   uint64_t query_empty[Config::kQueryStages];
   uint64_t grad_full[Config::kGradStages];
@@ -98,6 +106,7 @@ struct BackwardSchedule {
   int32_t num_chunks;
   int32_t chunk_tiles;        // query tiles of a chunk
   bool reverse_tiles;         // of a dense plan: the last key tile has the most work
+  bool descending;            // the query tiles of an item come in falling order
 };
 
 struct BackwardKernelParams {

@@ -14,17 +14,14 @@
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 
 #include "backward_config.cuh"
+#include "backward_epilogue.cuh"
 #include "backward_mask.cuh"
 #include "backward_products.cuh"
 #include "backward_reducer.cuh"
+#include "backward_scores.cuh"
 #include "ptx.cuh"
 
 namespace magi::ffa::sm90 {
-
-__device__ __forceinline__ void add_to_global(float* target, float a, float b, float c, float d) {
-  asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(target), "f"(a), "f"(b), "f"(c), "f"(d)
-               : "memory");
-}
 
 template <typename Config, typename T, bool kSoftcap>
 class BackwardConsumer {
@@ -60,7 +57,7 @@ class BackwardConsumer {
   static constexpr int kScores = kRows / 2;  // registers of a thread
   static constexpr int kGroups = kRows / 16;
   static constexpr int kGradQueries = Config::kGradQueryCols / 2;
-  // dQ may take the registers of S. With softcap they hold its derivative until dS is there.
+  // With softcap there are too few registers to begin dQ and dK before dS is there.
   static constexpr bool kEarlyGradQueries = !kSoftcap;
 
   __device__ __forceinline__ void issue_scores(float (&scores)[kScores], int stage) {
@@ -81,65 +78,13 @@ class BackwardConsumer {
     wgmma_commit();
   }
 
-  // The constants of this thread's columns. Asked for before a wait, they are there after it.
-  __device__ __forceinline__ void fetch_rows(float2 (&values)[kRows / 8], const float* rows) {
-#pragma unroll
-    for (int j = 0; j < kRows / 8; ++j) values[j] = *reinterpret_cast<const float2*>(rows + lane_column_ + 8 * j);
-  }
-
-  // P^T in 16 bits. With softcap, scores become P * (1 - tanh^2).
-  __device__ __forceinline__ void exponentials(float (&scores)[kScores], uint32_t (&probs)[kGroups][4],
-                                               const float2 (&lse2)[kRows / 8]) {
-#pragma unroll
-    for (int j = 0; j < kRows / 8; ++j) {
-      const float2 row = lse2[j];
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        float* pair = scores + 4 * j + 2 * h;
-        float slope0 = 1.0f, slope1 = 1.0f;
-        if constexpr (kSoftcap) {
-          pair[0] = tanh_approx(pair[0] * params_.softcap_scale);
-          pair[1] = tanh_approx(pair[1] * params_.softcap_scale);
-          slope0 = 1.0f - pair[0] * pair[0];
-          slope1 = 1.0f - pair[1] * pair[1];
-        }
-        pair[0] = exp2_approx(pair[0] * params_.scale_log2 - row.x);
-        pair[1] = exp2_approx(pair[1] * params_.scale_log2 - row.y);
-        probs[j / 2][2 * (j % 2) + h] = pack_pair<T>(pair[0], pair[1]);
-        if constexpr (kSoftcap) {
-          pair[0] = slope0;
-          pair[1] = slope1;
-        }
-      }
-    }
-  }
-
   __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const BackwardStep& step, int32_t key) {
-    const ScoreMask<kRows> mask(params_.plan, step, key, params_.total_k, params_.packed_shift, lane_column_);
+    const ScoreMask<kRows> mask(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift,
+                                lane_column_);
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) probs[j / 2][2 * (j % 2) + h] = mask.keep(probs[j / 2][2 * (j % 2) + h], j, h);
-    }
-  }
-
-  __device__ __forceinline__ void score_grads(const float (&scores)[kScores], const float (&grad_probs)[kScores],
-                                              const uint32_t (&probs)[kGroups][4], uint32_t (&grad_scores)[kGroups][4],
-                                              const float2 (&delta)[kRows / 8]) {
-#pragma unroll
-    for (int j = 0; j < kRows / 8; ++j) {
-      const float2 row = delta[j];
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int at = 4 * j + 2 * h;
-        float2 p = unpack_pair<T>(probs[j / 2][2 * (j % 2) + h]);
-        if constexpr (kSoftcap) {
-          p.x *= scores[at];
-          p.y *= scores[at + 1];
-        }
-        grad_scores[j / 2][2 * (j % 2) + h] =
-            pack_pair<T>(p.x * (grad_probs[at] - row.x), p.y * (grad_probs[at + 1] - row.y));
-      }
     }
   }
 
@@ -199,7 +144,8 @@ class BackwardConsumer {
     float4* target = reinterpret_cast<float4*>(storage_.grad_q[warpgroup_]) + thread_;
 #pragma unroll
     for (int i = 0; i < Config::kGradQueryCols / 8; ++i) {
-      target[i * 128] = make_float4(grad_queries[4 * i], grad_queries[4 * i + 1], grad_queries[4 * i + 2], grad_queries[4 * i + 3]);
+      target[i * 128] =
+          make_float4(grad_queries[4 * i], grad_queries[4 * i + 1], grad_queries[4 * i + 2], grad_queries[4 * i + 3]);
     }
     if (thread_ == 0) storage_.grad_q_tile[warpgroup_] = query_tile;
   }
@@ -216,7 +162,7 @@ class BackwardConsumer {
 
   __device__ __forceinline__ void run_item(const BackwardItem& item) {
     if (item.num_steps == 0) {
-      if (params_.schedule.num_chunks == 1) store_zeros(item);
+      if (params_.schedule.num_chunks == 1) store_zeros<Config, T>(params_, item, item.tile * Config::kKeyRows + key_row_);
       return;
     }
     float grad_k[kDim / 2];
@@ -240,16 +186,16 @@ class BackwardConsumer {
     for (int32_t m = 0;; ++m) {
       const int query = query_.stage;
       const int stage = grad_.stage;  // of dO, and the buffer of dS
-      const int32_t query_tile = storage_.steps[query].query_tile;
       uint32_t probs[kGroups][4];
+      uint32_t slopes[kGroups][4];  // with softcap
       uint32_t grad_scores[kGroups][4];
 
       float2 lse2[kRows / 8];
-      fetch_rows(lse2, storage_.lse2[query]);
+      fetch_columns(lse2, storage_.lse2[query], lane_column_);
       wgmma_wait<1>();  // S(m), and all of the step before
       pin_registers(scores);
       if (m > 1) release_step(two_before(query), stage);
-      exponentials(scores, probs, lse2);
+      exponentials<T, kSoftcap, kRows / 8>(params_, scores, probs, slopes, lse2);
       if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], key);
 
       pin_registers(probs);
@@ -259,8 +205,8 @@ class BackwardConsumer {
                                          m > 0);
       wgmma_commit();
       float2 delta[kRows / 8];
-      fetch_rows(delta, storage_.delta[stage]);
       if constexpr (kEarlyGradQueries) {
+        fetch_columns(delta, storage_.delta[stage], lane_column_);
         if (m > 0) {
           issue_late_products(grad_queries, grad_k, before(query), m > 1);
           wgmma_wait<3>();  // dP(m)
@@ -269,9 +215,10 @@ class BackwardConsumer {
         }
       } else {
         wgmma_wait<1>();
+        fetch_columns(delta, storage_.delta[stage], lane_column_);
       }
       pin_registers(grad_probs);
-      score_grads(scores, grad_probs, probs, grad_scores, delta);
+      score_grads<T, kSoftcap, kRows / 8>(grad_probs, probs, slopes, grad_scores, delta);
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();
@@ -291,7 +238,7 @@ class BackwardConsumer {
       // By warp: others may still read delta.
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.grad_empty[stage]);
-      previous_tile = query_tile;
+      previous_tile = storage_.steps[query].query_tile;
       query_.advance();
       grad_.advance();
       if (m + 1 == item.num_steps) break;
@@ -316,50 +263,7 @@ class BackwardConsumer {
     release(&storage_.keys_empty);
     copy_grad_queries(grad_queries, previous_tile);
     hand_over_grad_queries();
-    store_key_grads(item, key, grad_k, grad_v);
-  }
-
-  __device__ __forceinline__ void store_key_grads(const BackwardItem& item, int32_t key, const float (&grad_k)[kDim / 2],
-                                                  const float (&grad_v)[kDim / 2]) {
-    if (params_.schedule.num_chunks > 1) {
-      const int64_t tile = int64_t{item.head} * params_.plan.num_tiles + item.tile;
-      const int64_t at = tile * Config::kKeyTileElements + warpgroup_ * (Config::kKeyTileElements / 2) + thread_ * 4;
-#pragma unroll
-      for (int i = 0; i < kDim / 8; ++i) {
-        add_to_global(params_.grad_k_sum + at + i * 512, grad_k[4 * i], grad_k[4 * i + 1], grad_k[4 * i + 2], grad_k[4 * i + 3]);
-        add_to_global(params_.grad_v_sum + at + i * 512, grad_v[4 * i], grad_v[4 * i + 1], grad_v[4 * i + 2], grad_v[4 * i + 3]);
-      }
-      return;
-    }
-    store_rows(params_.grad_k, item.head, key, grad_k, params_.softmax_scale);
-    store_rows(params_.grad_v, item.head, key, grad_v, 1.0f);
-  }
-
-  __device__ __forceinline__ void store_rows(void* target, int32_t head, int32_t key, const float (&grad)[kDim / 2], float scale) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int32_t row = key + 8 * h;
-      if (row >= params_.total_k) continue;
-      const int64_t at = (int64_t{row} * params_.num_heads_kv + head) * kDim + lane_column_;
-#pragma unroll
-      for (int j = 0; j < kDim / 8; ++j) {
-        const float x = grad[4 * j + 2 * h] * scale;
-        const float y = grad[4 * j + 2 * h + 1] * scale;
-        if (params_.float_grads) {
-          *reinterpret_cast<float2*>(static_cast<float*>(target) + at + 8 * j) = make_float2(x, y);
-        } else {
-          *reinterpret_cast<uint32_t*>(static_cast<uint16_t*>(target) + at + 8 * j) = pack_pair<T>(x, y);
-        }
-      }
-    }
-  }
-
-  // A key that no query sees.
-  __device__ __forceinline__ void store_zeros(const BackwardItem& item) {
-    float zeros[kDim / 2];
-#pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) zeros[i] = 0.0f;
-    store_key_grads(item, item.tile * Config::kKeyRows + key_row_, zeros, zeros);
+    store_key_grads<Config, T>(params_, item, key, grad_k, grad_v);
   }
 
   const BackwardKernelParams& params_;

@@ -1,4 +1,5 @@
-// The Hopper backward kernel: two warpgroups that multiply, two warps that load and two that add up dQ, one block a multiprocessor.
+// The Hopper backward kernel. A block, one to a multiprocessor, has two warpgroups that multiply, two warps that load and two
+// that add up dQ.
 #ifndef MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 #define MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 
@@ -49,7 +50,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __g
   wait_for_previous_kernel();
   allow_next_kernel();
   if (warpgroup == 0) {
-    give_registers<24>();
+    give_registers<Config::kLoaderRegisters>();
     const int warp = __shfl_sync(0xFFFFFFFFu, threadIdx.x / 32, 0);
     if (warp == 0) {
       BackwardLoader<Config, true>(params, storage).run();
@@ -59,7 +60,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __g
       run_reducer<Config, kDeterministic>(params, storage, warp - 2);
     }
   } else {
-    take_registers<240>();
+    take_registers<Config::kConsumerRegisters>();
     BackwardConsumer<Config, T, kSoftcap>(params, storage).run();
   }
 }
@@ -68,8 +69,8 @@ template <typename T, int kHeadDim>
 void start_backward(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
   using Config = BackwardConfig<kHeadDim>;
   const bool deterministic = params.turns != nullptr;
-  const auto kernel = softcap ? (deterministic ? backward_kernel<Config, T, true, true> : backward_kernel<Config, T, true, false>)
-                              : (deterministic ? backward_kernel<Config, T, false, true> : backward_kernel<Config, T, false, false>);
+  auto kernel = deterministic ? backward_kernel<Config, T, false, true> : backward_kernel<Config, T, false, false>;
+  if (softcap) kernel = deterministic ? backward_kernel<Config, T, true, true> : backward_kernel<Config, T, true, false>;
   launch(kernel, {blocks, Config::kThreads, sizeof(BackwardStorage<Config>), stream, true}, params, "backward kernel");
 }
 

@@ -36,21 +36,15 @@ class BackwardLoader {
     if constexpr (kIsQuery) {
       int32_t position = blockIdx.x;
       while (position < params_.schedule.num_items) {
-        int32_t next = 0;
-        if (threadIdx.x % 32 == 0) next = gridDim.x + atomicAdd(params_.next_item, 1);
         BackwardItem item = backward_item(params_.plan, params_.schedule, position);
         item.num_steps = count_steps(item);
         // Without steps there is something to do only for the one who writes the gradients of these keys.
         if (item.num_steps > 0 || params_.schedule.num_chunks == 1) {
-          if (threadIdx.x % 32 == 0) storage_.next_position = next;
           announce(item);
           load_item(item);
-          __syncwarp();
-          position = storage_.next_position;
-          __syncwarp();
-        } else {
-          position = __shfl_sync(0xFFFFFFFFu, next, 0);
         }
+        if (threadIdx.x % 32 == 0) position = gridDim.x + atomicAdd(params_.next_item, 1);
+        position = __shfl_sync(0xFFFFFFFFu, position, 0);
       }
       announce({BackwardItem::kEnd, 0, 0, 0});
     } else {
@@ -97,78 +91,67 @@ class BackwardLoader {
     return __reduce_add_sync(0xFFFFFFFFu, steps) * params_.heads_per_group;
   }
 
-  // What the loops do not need at every step is kept in shared memory: a loader has few registers.
-  __device__ __forceinline__ void load_item(const BackwardItem& loaded) {
-    if (loaded.num_steps == 0) return;
-    volatile BackwardItem& item = storage_.loading[kIsQuery ? 0 : 1];
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) {
-      item.tile = loaded.tile;
-      item.head = loaded.head;
-      item.chunk = loaded.chunk;
-    }
-    const RunList list = runs_of(loaded.tile);
-    __syncwarp();
+  __device__ __forceinline__ void load_item(const BackwardItem& item) {
+    if (item.num_steps == 0) return;
+    const RunList list = runs_of(item.tile);
+    const bool short_tile = (item.tile + 1) * Config::kKeyRows > params_.total_k;
     bool first = true;
     for (int32_t h = 0; h < params_.heads_per_group; ++h) {
+      const int32_t head = item.head * params_.heads_per_group + h;
       for (int32_t i = 0; i < list.count; ++i) {
-        const int4 run = list.runs[i];
-        const int32_t head = item.head * params_.heads_per_group + h;
-        const int32_t begin = run.x >> cols_shift();
-        const int32_t end = min(begin + run.y, (item.chunk + 1) * params_.schedule.chunk_tiles);
-        const bool short_tile = (item.tile + 1) * Config::kKeyRows > params_.total_k;
+        const int4 run = list.runs[params_.schedule.descending ? list.count - 1 - i : i];
+        const int32_t begin = max(run.x >> cols_shift(), item.chunk * params_.schedule.chunk_tiles);
+        const int32_t steps = min((run.x >> cols_shift()) + run.y, (item.chunk + 1) * params_.schedule.chunk_tiles) - begin;
+        if (steps <= 0) continue;
         const int32_t bands = run.w == 0 && !short_tile ? BackwardStep::kUnmasked : run.w;
-        const int32_t band_value = kIsQuery ? band_along(run) : 0;
-        for (int32_t tile = max(begin, item.chunk * params_.schedule.chunk_tiles); tile < end; ++tile) {
-          load_rows(head, tile, run.z, bands, band_value);
+        if (kIsQuery && run.w > 0) announce_run(run);
+        for (int32_t m = 0; m < steps; ++m) {
+          load_rows(head, begin + (params_.schedule.descending ? steps - 1 - m : m), bands);
           // The first rows are on their way before the keys of the item before have been used up.
-          if (first) load_keys(item.tile, item.head);
+          if (first) load_keys(item);
           first = false;
         }
       }
     }
   }
 
-  // This lane's integer of the bands that come with a step.
-  __device__ __forceinline__ int32_t band_along(const int4& run) const {
+  // A run with a mask and with steps, so that its place is free again when its turn comes.
+  __device__ __forceinline__ void announce_run(const int4& run) {
+    run_slot_ = run_slot_ + 1 == Config::kRunSlots ? 0 : run_slot_ + 1;
+    BackwardRunBands& target = storage_.runs[run_slot_];
     const int lane = threadIdx.x % 32;
-    const int index = lane / BackwardStep::kBandInts, field = lane % BackwardStep::kBandInts;
-    if (index >= min(run.w, BackwardStep::kBandsAlong)) return 0;
-    if (params_.plan.tile_runs == nullptr) return params_.plan.band[field];
-    return params_.plan.bands[BackwardStep::kBandInts * params_.plan.run_bands[run.z + index] + field];
+    const int index = lane / BackwardRunBands::kInts, field = lane % BackwardRunBands::kInts;
+    if (index < min(run.w, BackwardRunBands::kCount)) {
+      const bool dense = params_.plan.tile_runs == nullptr;
+      target.bands[index][field] =
+          dense ? params_.plan.band[field]
+                : params_.plan.bands[BackwardRunBands::kInts * params_.plan.run_bands[run.z + index] + field];
+    }
+    if (lane == 0) target.begin = run.z;
+    __syncwarp();
   }
 
-  __device__ __forceinline__ void load_keys(int32_t tile, int32_t head) {
+  __device__ __forceinline__ void load_keys(const BackwardItem& item) {
     barrier_wait(&storage_.keys_empty, key_phase_ ^ 1);
     key_phase_ ^= 1;
     uint64_t* full = kIsQuery ? &storage_.keys_full : &storage_.values_full;
     if (elect_one()) {
       barrier_arrive_expect(full, Config::kKeyTileBytes);
       tma_load(kIsQuery ? storage_.k : storage_.v, kIsQuery ? &params_.k_map : &params_.v_map, full, kEvictNormal, 0,
-               tile * Config::kKeyRows, 0, head);
+               item.tile * Config::kKeyRows, 0, item.head);
     }
   }
 
   // A query tile's rows of Q and lse, or of dO and delta.
-  __device__ __forceinline__ void load_rows(int32_t head, int32_t tile, int32_t band_begin, int32_t band_count,
-                                            int32_t band_value) {
+  __device__ __forceinline__ void load_rows(int32_t head, int32_t tile, int32_t band_count) {
     const int32_t token = tile << cols_shift();
     const int32_t index = head * params_.num_query_tiles + tile;
     constexpr uint32_t kRowBytes = Config::kQueryRows * sizeof(float);
     const int stage = rows_.stage;
     uint64_t* full = kIsQuery ? &storage_.query_full[stage] : &storage_.grad_full[stage];
     barrier_wait(kIsQuery ? &storage_.query_empty[stage] : &storage_.grad_empty[stage], rows_.phase ^ 1);
-    if constexpr (kIsQuery) {
-      BackwardStep& step = storage_.steps[stage];
-      const int lane = threadIdx.x % 32;
-      if (band_count > 0 && lane < BackwardStep::kBandsAlong * BackwardStep::kBandInts) (&step.bands[0][0])[lane] = band_value;
-      if (lane == 0) step.token = token;
-      if (lane == 1) step.query_tile = index;
-      if (lane == 2) step.band_begin = band_begin;
-      if (lane == 3) step.band_count = band_count;
-      __syncwarp();
-    }
     if (elect_one()) {
+      if constexpr (kIsQuery) storage_.steps[stage] = {token, index, run_slot_, band_count};
       barrier_arrive_expect(full, Config::kQueryTileBytes + kRowBytes);
       tma_load(kIsQuery ? storage_.q[stage] : storage_.grad_out[stage], kIsQuery ? &params_.q_map : &params_.grad_out_map, full,
                kEvictLast, 0, 0, token, 0, head);
@@ -186,6 +169,7 @@ class BackwardLoader {
   RingPosition<kStages> rows_;
   RingPosition<Config::kItemSlots> item_;
   uint32_t key_phase_ = 0;
+  int32_t run_slot_ = 0;  // of the run at hand
 };
 
 }  // namespace magi::ffa::sm90

@@ -25,8 +25,8 @@ template <int kQueryRows>
 struct ScoreMask {
   uint32_t words[kQueryRows / 64];
 
-  __device__ __forceinline__ ScoreMask(const PlanView& plan, const BackwardStep& step, int32_t key, int32_t total_k,
-                                       int32_t packed_shift, int32_t lane_column) {
+  __device__ __forceinline__ ScoreMask(const PlanView& plan, const BackwardStep& step, const BackwardRunBands& run, int32_t key,
+                                       int32_t total_k, int32_t packed_shift, int32_t lane_column) {
 #pragma unroll
     for (int w = 0; w < kQueryRows / 64; ++w) words[w] = 0;
     if (step.band_count == 0) {
@@ -36,9 +36,9 @@ struct ScoreMask {
     }
     const int32_t tile_tokens = kQueryRows >> packed_shift;
     for (int32_t i = 0; i < step.band_count; ++i) {
-      const int32_t* band = i < BackwardStep::kBandsAlong
-                                ? step.bands[i]
-                                : plan.bands + BackwardStep::kBandInts * plan.run_bands[step.band_begin + i];
+      const int32_t* band = i < BackwardRunBands::kCount
+                                ? run.bands[i]
+                                : plan.bands + BackwardRunBands::kInts * plan.run_bands[run.begin + i];
       const int32_t row0 = band[0], row1 = band[1], col0 = band[2], col1 = band[3], lo = band[4], hi = band[5];
 #pragma unroll
       for (int h = 0; h < 2; ++h) {

@@ -1,4 +1,4 @@
-// The matrix products of a backward step, as wgmma chains over swizzled panels. Issued only: the caller fences, commits and waits.
+// The matrix products of a backward step, as chains of wgmma over swizzled panels. The caller fences, commits and waits.
 #ifndef MAGI_FFA_SM90_BACKWARD_PRODUCTS_CUH
 #define MAGI_FFA_SM90_BACKWARD_PRODUCTS_CUH
 
@@ -11,7 +11,9 @@ namespace magi::ffa::sm90 {
 constexpr int kStepDepth = 16;  // of one wgmma along the summed axis
 
 // Descriptor units (16 bytes) from the start of a K-major tile to its k-th step: four steps a panel.
-__host__ __device__ constexpr uint32_t row_step(int k, uint32_t panel_bytes) { return ((k / 4) * panel_bytes + (k % 4) * 32) >> 4; }
+__host__ __device__ constexpr uint32_t row_step(int k, uint32_t panel_bytes) {
+  return ((k / 4) * panel_bytes + (k % 4) * 32) >> 4;
+}
 
 // Likewise for an MN-major tile, whose 16 rows of 128 bytes are summed over.
 __host__ __device__ constexpr uint32_t column_step(int k) { return (k * kStepDepth * 128) >> 4; }

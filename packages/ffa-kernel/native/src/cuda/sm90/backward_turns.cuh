@@ -9,7 +9,7 @@
 
 namespace magi::ffa::sm90 {
 
-// Tiles are claimed in order, and each visits its query tiles by head and then ascending, so whoever is waited for is running.
+// Key tiles are claimed in order, so whoever is waited for is running, and the one that was claimed first never waits.
 class BackwardTurn {
  public:
   __device__ __forceinline__ BackwardTurn(const BackwardKernelParams& params, int32_t query_tile, int32_t key_tile, int consumer)

@@ -84,7 +84,8 @@ struct OnlineSoftmax {
       for (int h = 0; h < 2; ++h) {
         largest[h] = fmaxf(largest[h], row_max[h]);
         const float base = kMasked && largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
-        rescale[h] = exp2_approx(row_max[h] * scale_log2 - base);
+        // Exactly 1 where nothing changed, rounding apart.
+        rescale[h] = largest[h] == row_max[h] ? 1.0f : exp2_approx(row_max[h] * scale_log2 - base);
         row_max[h] = largest[h];
         row_sum[h] *= rescale[h];
       }

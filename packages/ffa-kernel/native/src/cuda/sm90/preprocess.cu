@@ -10,11 +10,10 @@ namespace magi::ffa::sm90 {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr float kLog2E = 1.4426950408889634f;
 
 template <typename T>
 __device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
-  const float2 x = unpack_pair<T>(a), y = unpack_pair<T>(b);
+  const float2 x = unpack_pair(a, T{}), y = unpack_pair(b, T{});
   return fmaf(x.y, y.y, fmaf(x.x, y.x, sum));
 }
 

@@ -12,7 +12,7 @@ struct PreprocessParams {
   const void* out;       // [total_q, num_heads_q, head_dim]
   const void* grad_out;  // likewise
   const float* lse;      // [total_q, num_heads_q]
-  float* lse2;           // [num_heads_q / packed, num_query_tiles * rows]: lse in base 2; +inf for rows without keys and beyond the end
+  float* lse2;           // [num_heads_q / packed, num_query_tiles * rows]: lse in base 2; +inf without keys, or beyond the end
   float* delta;          // likewise: sum of out * grad_out
   void* zeros;           // 16-byte units to clear
   int64_t zero_units;

@@ -223,7 +223,7 @@ __device__ __forceinline__ void pin_registers(uint32_t (&registers)[N][M]) {
   }
 }
 
-// ---- registers, matrices, numbers ----
+// ---- registers, matrices ----
 
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {
@@ -245,22 +245,6 @@ __device__ __forceinline__ void store_matrices_transposed(uint32_t address, uint
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(r0), "r"(r1),
                "r"(r2), "r"(r3)
                : "memory");
-}
-
-// The elements of pack_pair.
-template <typename T>
-__device__ __forceinline__ float2 unpack_pair(uint32_t pair) {
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xFFFF0000u)};
-  } else {
-    return __half22float2(*reinterpret_cast<const __half2*>(&pair));
-  }
-}
-
-__device__ __forceinline__ float tanh_approx(float x) {
-  float y;
-  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 }  // namespace magi::ffa::sm90

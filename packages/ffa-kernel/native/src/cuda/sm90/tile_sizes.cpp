@@ -1,12 +1,14 @@
 #include "tile_sizes.hpp"
 
+#include "../common/packing.hpp"
 #include "../params.hpp"
 
 namespace magi::ffa::sm90 {
 
 TileSizes tile_sizes(int32_t head_dim, int32_t group_size) {
-  const int packed = packed_heads(group_size);
-  return {forward_tile_rows(head_dim) / packed, kForwardTileCols, kBackwardKeyRows, kBackwardQueryRows / packed};
+  // Forward packs heads into the rows of a warpgroup, backward into those of a query tile.
+  return {forward_tile_rows(head_dim) >> packing_shift(group_size, kWarpgroupRows), kForwardTileCols, kBackwardKeyRows,
+          kBackwardQueryRows >> packing_shift(group_size, kBackwardQueryRows)};
 }
 
 }  // namespace magi::ffa::sm90
