@@ -2,7 +2,7 @@
 #ifndef MAGI_FFA_CUDA_TILE_RUNS_CUH
 #define MAGI_FFA_CUDA_TILE_RUNS_CUH
 
-#include "../params.hpp"
+#include "dense_runs.cuh"
 
 namespace magi::ffa {
 
@@ -27,50 +27,27 @@ struct TileRuns {
   int32_t dense_band_index;  // 0: the only one
 };
 
-// The arithmetic of a dense plan (docs/notes/tile-plan.md). `aligned`: columns on the grid and runs by column, else masked first.
+// `aligned`: columns on the grid and runs by column, else masked first.
 __device__ inline void fill_dense_runs(TileRuns& out, const PlanView& plan, int tile, bool aligned) {
   out.runs = &out.dense_runs[0][0];
   out.run_bands = &out.dense_band_index;
   out.bands = out.dense_band;
   out.count = 0;
   out.dense_band_index = 0;
-  if (plan.num_bands == 0) return;
-  const int32_t row0 = plan.band[0], row1 = plan.band[1], col0 = plan.band[2], col1 = plan.band[3];
-  const int32_t lo = plan.band[4], hi = plan.band[5];
   for (int i = 0; i < 6; ++i) out.dense_band[i] = plan.band[i];
-
-  const int tile_begin = tile * plan.tile_rows;
-  const int tile_end = min(tile_begin + plan.tile_rows, plan.num_rows);
-  const int row_begin = max(tile_begin, row0);
-  const int row_end = min(tile_end, row1);
-  if (row_begin >= row_end) return;
-  const int size = plan.tile_cols;
-  const int hull_begin = max(col0, row_begin + lo);
-  const int hull_end = min(col1, row_end + hi);
-  if (hull_begin >= hull_end) return;
-  const int begin = aligned ? hull_begin - hull_begin % size : hull_begin;
-  const int num_tiles = (hull_end - begin + size - 1) / size;
-
-  const int full_begin = max(col0, tile_end - 1 + lo);
-  const int full_end = min(col1, tile_begin + hi + 1);
-  int first_full = num_tiles, end_full = num_tiles;
-  if (row_begin == tile_begin && row_end == tile_end && full_begin < full_end) {
-    first_full = (full_begin - begin + size - 1) / size;
-    end_full = full_end == plan.num_cols ? num_tiles : (full_end - begin) / size;
-    if (first_full >= end_full) first_full = end_full = num_tiles;
-  }
+  const DenseRuns dense = dense_runs(plan, tile, aligned);
   const auto add = [&](int from, int to, int band_count) {
     if (from >= to) return;
     int32_t* run = out.dense_runs[out.count++];
-    run[0] = begin + from * size;
+    run[0] = dense.col_begin + from * plan.tile_cols;
     run[1] = to - from;
     run[2] = 0;
     run[3] = band_count;
   };
-  add(0, first_full, 1);
-  if (aligned) add(first_full, end_full, 0);
-  add(end_full, num_tiles, 1);
-  if (!aligned) add(first_full, end_full, 0);
+  add(0, dense.first_full, 1);
+  if (aligned) add(dense.first_full, dense.end_full, 0);
+  add(dense.end_full, dense.num_tiles, 1);
+  if (!aligned) add(dense.first_full, dense.end_full, 0);
 }
 
 // For all threads of a block, which must call it together.

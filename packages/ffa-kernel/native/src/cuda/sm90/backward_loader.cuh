@@ -75,7 +75,7 @@ class BackwardLoader {
   __device__ __forceinline__ int32_t cols_shift() const { return kRowsShift - params_.packed_shift; }
 
   __device__ __forceinline__ RunList runs_of(int32_t tile) {
-    return find_runs(params_.plan, tile, cols_shift(), storage_.dense_runs[kIsQuery ? 0 : 1]);
+    return find_runs(params_.plan, tile, storage_.dense_runs[kIsQuery ? 0 : 1]);
   }
 
   __device__ __forceinline__ int32_t count_steps(const BackwardItem& item) {

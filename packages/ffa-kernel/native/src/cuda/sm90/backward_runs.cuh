@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../params.hpp"
+#include "../common/dense_runs.cuh"
 
 namespace magi::ffa::sm90 {
 
@@ -16,31 +16,21 @@ struct RunList {
 
 constexpr int kDenseRuns = 3;
 
-// The arithmetic of dense plans (see TilePlan), columns on the grid of tile_cols. Some of the three runs may be empty.
-__device__ inline int32_t derive_runs(const PlanView& plan, int32_t tile, int32_t cols_shift, int4 (&runs)[kDenseRuns]) {
-  const int32_t lo = plan.band[4], hi = plan.band[5];
-  const int32_t tile_begin = tile * plan.tile_rows;
-  const int32_t tile_end = min(tile_begin + plan.tile_rows, plan.num_rows);
-  const int32_t row_begin = max(tile_begin, plan.band[0]);
-  const int32_t row_end = min(tile_end, plan.band[1]);
-  if (row_begin >= row_end) return 0;
-  const int32_t round_up = plan.tile_cols - 1;
-  const int32_t begin = max(plan.band[2], row_begin + lo) >> cols_shift;
-  const int32_t end = (min(plan.band[3], row_end + hi) + round_up) >> cols_shift;
-  const int32_t seen_begin = max(plan.band[2], tile_end - 1 + lo);
-  const int32_t seen_end = min(plan.band[3], tile_begin + hi + 1);
-  int32_t full_begin = (seen_begin + round_up) >> cols_shift;
-  int32_t full_end = seen_end == plan.num_cols ? end : seen_end >> cols_shift;
-  const bool all_rows = row_begin == tile_begin && row_end == tile_end;
-  if (!all_rows || seen_begin >= seen_end || full_begin >= full_end) full_begin = full_end = end;
-  runs[0] = make_int4(begin << cols_shift, full_begin - begin, 0, 1);
-  runs[1] = make_int4(full_begin << cols_shift, full_end - full_begin, 0, 0);
-  runs[2] = make_int4(full_end << cols_shift, end - full_end, 0, 1);
+// By column. Some of the three runs may be empty.
+__device__ inline int32_t derive_runs(const PlanView& plan, int32_t tile, int4 (&runs)[kDenseRuns]) {
+  const DenseRuns dense = dense_runs(plan, tile, true);
+  if (dense.num_tiles == 0) return 0;
+  const auto run = [&](int32_t from, int32_t to, int32_t bands) {
+    return make_int4(dense.col_begin + from * plan.tile_cols, to - from, 0, bands);
+  };
+  runs[0] = run(0, dense.first_full, 1);
+  runs[1] = run(dense.first_full, dense.end_full, 0);
+  runs[2] = run(dense.end_full, dense.num_tiles, 1);
   return kDenseRuns;
 }
 
 // One warp. `scratch`, in shared memory, holds the runs of a dense plan until the next call.
-__device__ inline RunList find_runs(const PlanView& plan, int32_t tile, int32_t cols_shift, int4 (&scratch)[kDenseRuns]) {
+__device__ inline RunList find_runs(const PlanView& plan, int32_t tile, int4 (&scratch)[kDenseRuns]) {
   if (plan.tile_runs != nullptr) {
     const int32_t first = plan.tile_runs[tile];
     return {reinterpret_cast<const int4*>(plan.runs) + first, plan.tile_runs[tile + 1] - first};
@@ -48,7 +38,7 @@ __device__ inline RunList find_runs(const PlanView& plan, int32_t tile, int32_t 
   if (plan.num_bands == 0) return {scratch, 0};
   __syncwarp();
   // Each lane writes the same.
-  const int32_t count = derive_runs(plan, tile, cols_shift, scratch);
+  const int32_t count = derive_runs(plan, tile, scratch);
   __syncwarp();
   return {scratch, count};
 }

@@ -23,6 +23,7 @@ class ColumnTiles {
                            ? item_.runs[run_index_]
                            : __ldg(reinterpret_cast<const int4*>(plan_.runs) + item_.run_begin + run_index_);
       ++run_index_;
+      if (run.y == 0) continue;
       col_ = run.x;
       left_ = run.y;
       band_begin_ = run.z;

@@ -3,40 +3,10 @@
 #ifndef MAGI_FFA_SM90_FORWARD_SCHEDULER_CUH
 #define MAGI_FFA_SM90_FORWARD_SCHEDULER_CUH
 
+#include "../common/dense_runs.cuh"
 #include "forward_types.cuh"
 
 namespace magi::ffa::sm90 {
-
-// The runs of a row tile of a dense plan, masked ones first; returns how many (TilePlan in tile-plan.ts has the formulas).
-__device__ inline int dense_runs(const PlanView& plan, int tile, int4* runs) {
-  if (plan.num_bands == 0) return 0;
-  const int tile_begin = tile * plan.tile_rows;
-  const int tile_end = min(tile_begin + plan.tile_rows, plan.num_rows);
-  const int row_begin = max(tile_begin, plan.band[0]);
-  const int row_end = min(tile_end, plan.band[1]);
-  if (row_begin >= row_end) return 0;
-
-  const int cols = plan.tile_cols;
-  const int col0 = plan.band[2], col1 = plan.band[3], lo = plan.band[4], hi = plan.band[5];
-  const int begin = max(col0, row_begin + lo);
-  const int end = min(col1, row_end + hi);
-  if (begin >= end) return 0;
-  const int num_tiles = (end - begin + cols - 1) / cols;
-  const int full_begin = max(col0, tile_end - 1 + lo);
-  const int full_end = min(col1, tile_begin + hi + 1);
-  const int first_full = (full_begin - begin + cols - 1) / cols;
-  const int end_full = full_end == plan.num_cols ? num_tiles : (full_end - begin) / cols;
-  const bool all_rows = row_begin == tile_begin && row_end == tile_end;
-  if (!all_rows || full_begin >= full_end || first_full >= end_full) {
-    runs[0] = make_int4(begin, num_tiles, kDenseBand, 1);
-    return 1;
-  }
-  int count = 0;
-  if (first_full > 0) runs[count++] = make_int4(begin, first_full, kDenseBand, 1);
-  if (num_tiles > end_full) runs[count++] = make_int4(begin + end_full * cols, num_tiles - end_full, kDenseBand, 1);
-  runs[count++] = make_int4(begin + first_full * cols, end_full - first_full, 0, 0);
-  return count;
-}
 
 // Which row tile and head an item is. Heads whose keys fit into L2 together make a section; inside of it the costliest row
 // tiles come first, and the heads of one tile together.
@@ -61,16 +31,19 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
   const auto count_run = [&](const int4& r) {
     num_tiles += r.y;
     if (r.w > 0) num_masked += r.y;
-    else if (r.x + r.y * plan.tile_cols > plan.num_cols) tail_col = r.x + (r.y - 1) * plan.tile_cols;
+    else if (r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols) tail_col = r.x + (r.y - 1) * plan.tile_cols;
   };
   if (plan.tile_runs == nullptr) {
-    int4 runs[3];
-    num_runs = dense_runs(plan, tile, runs);
-    for (int i = 0; i < 3; ++i) {
-      if (i >= num_runs) break;
-      count_run(runs[i]);
-      if (lane == i) run = runs[i];
-    }
+    // Masked tiles first. Runs may be empty.
+    const DenseRuns dense = dense_runs(plan, tile, false);
+    const int4 before = make_int4(dense.col_begin, dense.first_full, kDenseBand, 1);
+    const int4 after = make_int4(dense.col_begin + dense.end_full * plan.tile_cols, dense.num_tiles - dense.end_full, kDenseBand, 1);
+    const int4 full = make_int4(dense.col_begin + dense.first_full * plan.tile_cols, dense.end_full - dense.first_full, 0, 0);
+    num_runs = 3;
+    count_run(before);
+    count_run(after);
+    count_run(full);
+    run = lane == 0 ? before : lane == 1 ? after : full;
   } else {
     run_begin = __ldg(plan.tile_runs + tile);
     num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
