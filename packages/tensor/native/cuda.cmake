@@ -1,10 +1,14 @@
-# libmagi_tensor_cuda, where a CUDA compiler is found. It needs neither a GPU to be built nor one to be loaded.
+# libmagi_tensor_cuda, where a CUDA compiler is found, unless MAGI_ATTENTION_CUDA=0 is in the environment. It needs neither a GPU
+# to be built nor one to be loaded.
 set(MAGI_BUILD_CUDA AUTO CACHE STRING "Build the CUDA library: ON, OFF, or AUTO where nvcc is found")
 set(MAGI_CUDA_ARCHITECTURES "$ENV{MAGI_ATTENTION_CUDA_ARCHITECTURES}" CACHE STRING "GPUs to compile for")
 if(MAGI_CUDA_ARCHITECTURES STREQUAL "")
   set(MAGI_CUDA_ARCHITECTURES "80;90-real") # 80 brings PTX, which any later GPU takes
 endif()
 
+if(MAGI_BUILD_CUDA STREQUAL "AUTO" AND NOT "$ENV{MAGI_ATTENTION_CUDA}" STREQUAL "")
+  set(MAGI_BUILD_CUDA $ENV{MAGI_ATTENTION_CUDA})
+endif()
 if(NOT MAGI_BUILD_CUDA OR NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
   return()
 endif()
