@@ -119,6 +119,8 @@ PlanView view_plan(const MagiFfaPlan& plan, int64_t num_rows, int64_t num_cols, 
   if (plan.tile_runs != nullptr) {
     check(plan.tile_order != nullptr && plan.runs != nullptr && plan.run_bands != nullptr,
           "plan: tile_order, runs or run_bands is missing");
+    check(reinterpret_cast<uintptr_t>(plan.runs) % kAlignment == 0, "plan: expected runs at a multiple of 16, got %p",
+          static_cast<const void*>(plan.runs));
     view.bands = plan.bands;
     view.tile_order = plan.tile_order;
     view.tile_runs = plan.tile_runs;

@@ -36,7 +36,8 @@ const Kernels& choose_kernels(int32_t kernel, int32_t head_dim, const DeviceInfo
 #endif
   if (kernel == MAGI_FFA_KERNEL_SM90) {
     fail(MAGI_UNSUPPORTED,
-         "kernel: the sm90 kernels are not for head_dim %d on compute capability %d.%d, or not in this build; use 0 or 80",
+         "kernel: the sm90 kernels are not for head_dim %d on compute capability %d.%d, or not in this build; use 0 (auto) or "
+         "80 (sm80)",
          head_dim, device.capability / 10, device.capability % 10);
   }
   return kSm80;

@@ -30,6 +30,19 @@ class Layout {
   int64_t bytes_ = 0;
 };
 
+// Without queries there is nothing to load, no tensor map can describe it, and every gradient is zero.
+void clear_gradients(const BackwardParams& params) {
+  const auto clear = [&](void* gradient, int64_t elements, int64_t element_bytes) {
+    if (gradient == nullptr || elements == 0) return;
+    check_cuda(cudaMemsetAsync(gradient, 0, static_cast<size_t>(elements * element_bytes), params.stream), "gradients");
+  };
+  const int64_t keys = int64_t{params.total_k} * params.num_heads_kv * params.head_dim;
+  const int64_t key_bytes = params.grad_dtype == MAGI_FLOAT32 ? 4 : 2;
+  clear(params.grad_k, keys, key_bytes);
+  clear(params.grad_v, keys, key_bytes);
+  if (params.sink_layout == MAGI_FFA_SINK_SH) clear(params.grad_sink, int64_t{params.sink_tokens} * params.num_heads_q, 4);
+}
+
 template <typename T, int kHeadDim>
 void run(const BackwardParams& params) {
   using Config = BackwardConfig<kHeadDim>;
@@ -39,6 +52,7 @@ void run(const BackwardParams& params) {
   check(plan.tile_rows == Config::kKeyRows && plan.tile_cols == tile_tokens,
         "plan: expected backward tiles of %d keys by %d queries, got %d by %d", Config::kKeyRows, tile_tokens, plan.tile_rows,
         plan.tile_cols);
+  if (params.total_q == 0) return clear_gradients(params);
   const int32_t query_tiles = (params.total_q + tile_tokens - 1) / tile_tokens;
   const int32_t query_heads = params.num_heads_q / packed;
   const BackwardSchedule schedule = backward_schedule(params, query_tiles);
@@ -76,11 +90,9 @@ void run(const BackwardParams& params) {
   before.num_query_tiles = query_tiles;
 
   BackwardKernelParams main{};
-  if (params.total_q > 0) {
-    main.q_map = query_map(params.q, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
-    main.grad_out_map =
-        query_map(params.grad_out, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
-  }
+  main.q_map = query_map(params.q, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
+  main.grad_out_map =
+      query_map(params.grad_out, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
   if (params.total_k > 0) {
     main.k_map = key_map(params.k, params.dtype, params.total_k, params.num_heads_kv, kHeadDim, Config::kKeyRows);
     main.v_map = key_map(params.v, params.dtype, params.total_k, params.num_heads_kv, kHeadDim, Config::kKeyRows);

@@ -34,7 +34,9 @@ class BackwardLoader {
 
   __device__ __forceinline__ void run() {
     if constexpr (kIsQuery) {
-      int32_t position = blockIdx.x;
+      // With turns, an item that others wait for must not belong to a block that has no multiprocessor yet.
+      int32_t position = params_.turns != nullptr ? claim(0) : blockIdx.x;
+      const int32_t claimed_before = params_.turns != nullptr ? 0 : gridDim.x;
       while (position < params_.schedule.num_items) {
         BackwardItem item = backward_item(params_.plan, params_.schedule, position);
         item.num_steps = count_steps(item);
@@ -43,8 +45,7 @@ class BackwardLoader {
           announce(item);
           load_item(item);
         }
-        if (threadIdx.x % 32 == 0) position = gridDim.x + atomicAdd(params_.next_item, 1);
-        position = __shfl_sync(0xFFFFFFFFu, position, 0);
+        position = claim(claimed_before);
       }
       announce({BackwardItem::kEnd, 0, 0, 0});
     } else {
@@ -62,6 +63,13 @@ class BackwardLoader {
 
  private:
   static constexpr int kStages = kIsQuery ? Config::kQueryStages : Config::kGradStages;
+
+  // The next position in the schedule; the first ones may have been handed out without the counter.
+  __device__ __forceinline__ int32_t claim(int32_t claimed_before) {
+    int32_t position = 0;
+    if (threadIdx.x % 32 == 0) position = claimed_before + atomicAdd(params_.next_item, 1);
+    return __shfl_sync(0xFFFFFFFFu, position, 0);
+  }
 
   __device__ __forceinline__ void announce(const BackwardItem& item) {
     barrier_wait(&storage_.item_empty[item_.stage], item_.phase ^ 1);

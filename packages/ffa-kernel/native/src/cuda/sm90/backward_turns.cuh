@@ -9,7 +9,8 @@
 
 namespace magi::ffa::sm90 {
 
-// Key tiles are claimed in order, so whoever is waited for is running, and the one that was claimed first never waits.
+// Key tiles are claimed in order by blocks that run, so whoever is waited for is running, and the one that was claimed first
+// never waits.
 class BackwardTurn {
  public:
   __device__ __forceinline__ BackwardTurn(const BackwardKernelParams& params, int32_t query_tile, int32_t key_tile, int consumer)

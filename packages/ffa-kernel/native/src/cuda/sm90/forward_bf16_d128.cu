@@ -4,7 +4,8 @@ namespace magi::ffa::sm90 {
 
 template <>
 void forward_for<__nv_bfloat16, 128>(const ForwardParams& params) {
-  if (ScoreTransform::of(params.softmax_scale, params.softcap).active) launch_forward<ForwardShape<__nv_bfloat16, 128, true>>(params);
+  const bool transform = ScoreTransform::of(params.softmax_scale, params.softcap).active;
+  if (transform) launch_forward<ForwardShape<__nv_bfloat16, 128, true>>(params);
   else launch_forward<ForwardShape<__nv_bfloat16, 128, false>>(params);
 }
 

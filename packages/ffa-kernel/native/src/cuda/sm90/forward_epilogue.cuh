@@ -19,8 +19,8 @@ __device__ __forceinline__ float* lse_place(const ForwardKernelParams& params, c
 }
 
 // What becomes of a thread's two rows.
-__device__ __forceinline__ void finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax, const RowPlaces& rows,
-                                            RowResult (&results)[2]) {
+__device__ __forceinline__ void finish_rows(const ForwardKernelParams& params, const OnlineSoftmax& softmax,
+                                            const RowPlaces& rows, RowResult (&results)[2]) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     results[h] = {0.0f, 0.0f, 0.0f};
@@ -71,13 +71,22 @@ __device__ inline void store_float_rows(const ForwardKernelParams& params, const
   }
 }
 
-// The four threads of a row write it together.
+// A row without keys, which its four threads write together: zeros, or what is left of the output that is there.
 template <int kDim>
-__device__ __forceinline__ void store_zero_row(const ForwardKernelParams& params, int token, int head, int lane) {
+__device__ __forceinline__ void store_empty_row(const ForwardKernelParams& params, int token, int head, int lane,
+                                                float old_factor) {
   const int64_t row = static_cast<int64_t>(token) * params.num_heads_q + head;
   if (params.out_float != nullptr) {
+    if (old_factor == 1.0f) return;
     float4* target = reinterpret_cast<float4*>(params.out_float + row * kDim);
-    for (int i = lane % 4; i < kDim / 4; i += 4) target[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    for (int i = lane % 4; i < kDim / 4; i += 4) {
+      float4 value = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+      if (old_factor > 0.0f) {
+        const float4 before = target[i];
+        value = make_float4(old_factor * before.x, old_factor * before.y, old_factor * before.z, old_factor * before.w);
+      }
+      target[i] = value;
+    }
   } else {
     uint4* target = reinterpret_cast<uint4*>(static_cast<uint16_t*>(params.out) + row * kDim);
     for (int i = lane % 4; i < kDim / 8; i += 4) target[i] = make_uint4(0, 0, 0, 0);

@@ -273,10 +273,11 @@ class ForwardConsumer {
     finish_rows(params_, OnlineSoftmax{}, rows, results);
     __syncwarp();
     store_statistics(params_, OnlineSoftmax{}, rows, results, lane_);
-    if (params_.accumulate) return;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      if (rows.token[h] < params_.total_q) store_zero_row<kDim>(params_, rows.token[h], rows.head[h], lane_);
+      if (rows.token[h] < params_.total_q) {
+        store_empty_row<kDim>(params_, rows.token[h], rows.head[h], lane_, results[h].old_factor);
+      }
     }
   }
 

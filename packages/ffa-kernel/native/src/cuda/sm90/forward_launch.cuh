@@ -27,8 +27,11 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
                                       kWarpgroupRows);
   // Without keys there is nothing to load, and no map can describe it.
   const bool has_keys = params.total_k > 0;
-  out.k_map = !has_keys ? out.q_map : key_map(params.k, params.dtype, params.total_k, params.num_heads_kv, params.head_dim, tile_cols);
-  out.v_map = !has_keys ? out.q_map : key_map(params.v, params.dtype, params.total_k, params.num_heads_kv, params.head_dim, tile_cols);
+  const auto keys_map = [&](const void* tensor) {
+    return key_map(tensor, params.dtype, params.total_k, params.num_heads_kv, params.head_dim, tile_cols);
+  };
+  out.k_map = has_keys ? keys_map(params.k) : out.q_map;
+  out.v_map = has_keys ? keys_map(params.v) : out.q_map;
   out.plan = params.plan;
   out.sink = params.sink_tokens > 0 ? params.sink : nullptr;
   out.out = float_out ? nullptr : params.out;

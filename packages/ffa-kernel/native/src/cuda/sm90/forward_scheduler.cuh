@@ -37,7 +37,8 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     // Masked tiles first. Runs may be empty.
     const DenseRuns dense = dense_runs(plan, tile, false);
     const int4 before = make_int4(dense.col_begin, dense.first_full, kDenseBand, 1);
-    const int4 after = make_int4(dense.col_begin + dense.end_full * plan.tile_cols, dense.num_tiles - dense.end_full, kDenseBand, 1);
+    const int after_begin = dense.col_begin + dense.end_full * plan.tile_cols;
+    const int4 after = make_int4(after_begin, dense.num_tiles - dense.end_full, kDenseBand, 1);
     const int4 full = make_int4(dense.col_begin + dense.first_full * plan.tile_cols, dense.end_full - dense.first_full, 0, 0);
     num_runs = 3;
     count_run(before);
@@ -132,7 +133,8 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
 
   bool first = true;
   while (true) {
-    if (Shape::kStaleMaximum && num_retries > kManyRetries) flush();
+    // A vote: consumers may be counting just now, and all lanes have to come to one decision.
+    if (Shape::kStaleMaximum && __any_sync(0xffffffff, num_retries > kManyRetries)) flush();
     ForwardItem& item = slots.wait();
     int index = blockIdx.x;
     if (!first) {

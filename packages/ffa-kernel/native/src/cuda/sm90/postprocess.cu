@@ -119,7 +119,6 @@ void launch_postprocess(const PostprocessParams& params, cudaStream_t stream) {
   int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
   if (params.grad_k_sum != nullptr) blocks += 2 * params.num_heads_kv * params.num_key_tiles;
   if (params.grad_sink != nullptr) blocks += params.num_heads_q;
-  if (blocks == 0) return;
   launch(postprocess_kernel<T, kHeadDim>, {blocks, kThreads, 0, stream, true}, params, "backward postprocess");
 }
 

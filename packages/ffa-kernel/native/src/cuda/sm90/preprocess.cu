@@ -1,7 +1,5 @@
 #include "preprocess.cuh"
 
-#include <algorithm>
-
 #include "backward_launch.cuh"
 #include "tile_sizes.hpp"
 #include "ptx.cuh"
@@ -30,7 +28,6 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
   for (int64_t i = zeros_begin + threadIdx.x; i < zeros_end; i += kThreads) {
     static_cast<uint4*>(params.zeros)[i] = make_uint4(0, 0, 0, 0);
   }
-  if (params.num_query_tiles == 0) return;
 
   const int32_t head = blockIdx.x / params.num_query_tiles;
   const int32_t tile = blockIdx.x - head * params.num_query_tiles;
@@ -65,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream) {
-  const int32_t blocks = std::max(params.num_heads_q / params.packed * params.num_query_tiles, 1);
+  const int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
   launch(preprocess_kernel<T, kHeadDim>, {blocks, kThreads, 0, stream, false}, params, "backward preprocess");
 }
 

@@ -22,7 +22,7 @@ struct PreprocessParams {
   int32_t num_query_tiles;
 };
 
-// One block for each query tile of each packed head, `blocks` in all and at least one.
+// One block for each query tile of each packed head; there must be one.
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream);
 
