@@ -54,7 +54,7 @@ describeGpu('slices on a GPU', () => {
           // Both plans cover the same tiles; marks may differ where several slices fill a tile together.
           const actual = runKernel(c, tensors, { ...deviceSlices(c), deterministic: true })
           for (const name of ['out', 'lse', 'maxLogits', 'dq', 'dk', 'dv'] as const) {
-            expect(distance(actual[name], expected[name]), name).toBeLessThan(1e-2)
+            expect(distance(actual[name]!, expected[name]!), name).toBeLessThan(1e-2)
           }
           const again = runKernel(c, tensors, { ...deviceSlices(c), deterministic: true })
           expectSameBits(again, actual)

@@ -1,4 +1,5 @@
 import {
+  cat,
   float32,
   from_typed_array,
   manual_seed,
@@ -61,6 +62,38 @@ export function describeKernels(kernel: 'sm80' | 'sm90', headDims: readonly numb
         { numRuns: 200, seed: 11 },
       )
       for (const [name, ratio] of Object.entries(tally.ratios())) expect(ratio, name).toBeLessThan(2)
+    })
+
+    // Without max_logits a kernel may take less care of maxima.
+    it('agree with the reference without max_logits', () => {
+      const tally = new ErrorTally()
+      const limits = { maxTokens: 400, maxSlices: 6, headDims, dtypes }
+      fc.assert(
+        fc.property(caseArbitrary(limits), c => {
+          expectCase(c, tally, device, { return_max_logits: false })
+        }),
+        { numRuns: 60, seed: 12 },
+      )
+      for (const [name, ratio] of Object.entries(tally.ratios())) expect(ratio, name).toBeLessThan(2)
+    })
+
+    it.each(dtypes)('stay right where scores leap from tile to tile, in %s', dtype => {
+      manual_seed(5)
+      const options = { dtype, device } as const
+      const q = randn(700, 8, 128, options)
+      // The later keys win by far more than any number format holds between two exponentials.
+      const scales = [1, 8, 60].map(scale => randn(500, 2, 128, options).mul(scale))
+      const k = cat(scales)
+      const v = randn(1500, 2, 128, options)
+      const mask = { q_ranges: [[0, 700]], k_ranges: [[0, 1500]] }
+      const expected = ref_attn_func({ q, k, v, ...mask })
+      // One multiprocessor computes all, and has more to compute again than it keeps in mind at a time.
+      const results = [0, 1000].map(sm_margin => flex_flash_attn_func({ q, k, v, ...mask, sm_margin }))
+      for (const [out, { lse }] of results) {
+        expect(relativeError(lse, expected.lse)).toBeLessThan(1e-5)
+        expect(relativeError(out, expected.out)).toBeLessThan(2 ** -7)
+        expect(out.to_float32_array()).toEqual(results[0]![0].to_float32_array())
+      }
     })
 
     it('end where the tensors do, for lengths around the tile sizes', () => {
@@ -164,6 +197,38 @@ export function describeKernels(kernel: 'sm80' | 'sm90', headDims: readonly numb
         const sum = grads.map(grad => grad[name]).reduce((a, b) => a.add(b))
         expect(relativeError(sum, reference), name).toBeLessThan(2 ** -7)
       }
+    })
+
+    it('merge rows that see nothing: sinks alone, and what is there already', () => {
+      const options = { dtype: 'bfloat16', device } as const
+      const tensors = {
+        q: randn(300, 4, 64, options),
+        k: randn(80, 2, 64, options),
+        v: randn(80, 2, 64, options),
+      }
+      const sink = randn(2, 4, { device })
+      const none = { q_ranges: [], k_ranges: [], sink }
+      const before = { out: randn(300, 4, 64, { device }), lse: randn(300, 4, { device }) }
+
+      const merged = { out: before.out.clone(), lse: before.lse.clone() }
+      flex_flash_attn_forward({ ...tensors, ...none, ...merged })
+      const sinks = sink.tolist() as number[][]
+      const lseBefore = before.lse.to_float32_array()
+      const outBefore = before.out.to_float32_array()
+      const out = merged.out.to_float32_array()
+      merged.lse.to_float32_array().forEach((lse, row) => {
+        const sum =
+          Math.exp(lseBefore[row]!) + sinks.reduce((total, heads) => total + Math.exp(heads[row % 4]!), 0)
+        expect(lse).toBeCloseTo(Math.log(sum), 4)
+        expect(out[64 * row]).toBeCloseTo(outBefore[64 * row]! * Math.exp(lseBefore[row]! - lse), 4)
+      })
+
+      const fresh = {
+        out: zeros(300, 4, 64, { device }).add(Number.NaN),
+        lse: zeros(300, 4, { device }).add(-INF),
+      }
+      flex_flash_attn_forward({ ...tensors, ...none, ...fresh })
+      expect(fresh.out.to_float32_array()).toEqual(new Float32Array(300 * 256))
     })
 
     it('leave memory() where it was after 100 steps', () => {

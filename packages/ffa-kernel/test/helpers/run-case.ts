@@ -53,7 +53,8 @@ export function caseOptions(c: AttentionCase, { q, k, v, sink }: CaseTensors): F
 export interface CaseResult {
   readonly out: Float64Array
   readonly lse: Float64Array
-  readonly maxLogits: Float64Array
+  /** Null if `return_max_logits` was switched off. */
+  readonly maxLogits: Float64Array | null
   readonly dq: Float64Array
   readonly dk: Float64Array
   readonly dv: Float64Array
@@ -72,23 +73,20 @@ export function runKernel(
     input.requires_grad = true
   }
   poisonMemory(tensors)
-  const [out, meta] = flex_flash_attn_func({
-    ...caseOptions(c, tensors),
-    ...changes,
-    return_max_logits: true,
-  })
+  const options = { ...caseOptions(c, tensors), return_max_logits: true, ...changes }
+  const [out, meta] = flex_flash_attn_func(options)
   poisonMemory(tensors)
   out.backward(tensors.gradOut)
   const result = {
     out: toFloat64Array(out),
     lse: toFloat64Array(meta.lse),
-    maxLogits: toFloat64Array(meta.max_logits!),
+    maxLogits: meta.max_logits && toFloat64Array(meta.max_logits),
     dq: toFloat64Array(tensors.q.grad!),
     dk: toFloat64Array(tensors.k.grad!),
     dv: toFloat64Array(tensors.v.grad!),
     dsink: tensors.sink === null ? null : toFloat64Array(tensors.sink.grad!),
   }
-  for (const tensor of [out, meta.lse, meta.max_logits!]) tensor.dispose()
+  for (const tensor of [out, meta.lse, meta.max_logits]) tensor?.dispose()
   return result
 }
 
