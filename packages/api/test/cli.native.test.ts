@@ -33,6 +33,7 @@ describe('magi inspect', () => {
       if (built.includes(name)) expect(problem).toBeNull()
       if (problem !== null) continue
       if (/^magi_(tensor|ffa)_cpu$/.test(name)) expect(isa).toMatch(/^(portable|avx2|avx512|avx512-bf16)$/)
+      else if (name === 'magi_ffa_cuda') expect(isa).toMatch(/^sm80(, sm90)?$/)
       else expect(isa).toBeNull()
       expect(path).toMatch(/[/\\]lib[/\\]/)
     }

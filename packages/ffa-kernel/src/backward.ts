@@ -1,7 +1,7 @@
 import type { Tensor } from '@magi-attention/tensor'
-import { newEmpty } from '@magi-attention/tensor/internal'
 import type { AttentionCall } from './attention-call.js'
 import { selectBackend } from './backends/select-backend.js'
+import { makeResults } from './make-results.js'
 
 export interface BackwardInputs {
   readonly q: Tensor
@@ -33,10 +33,12 @@ export function runBackward(
 ): AttnGrads {
   const { device } = call
   const { q, k, v, sink, out, lse, gradOut } = inputs
-  const gradQ = newEmpty(q.shape, dtype, device)
-  const gradK = newEmpty(k.shape, dtype, device)
-  const gradV = newEmpty(v.shape, dtype, device)
-  const gradSink = sink === null ? null : newEmpty(sink.shape, sink.dtype, device)
-  selectBackend(call).backward(call, { q, k, v, sink, out, lse, gradOut, gradQ, gradK, gradV, gradSink })
-  return { grad_q: gradQ, grad_k: gradK, grad_v: gradV, grad_sink: gradSink }
+  return makeResults(device, make => {
+    const gradQ = make(q.shape, dtype)
+    const gradK = make(k.shape, dtype)
+    const gradV = make(v.shape, dtype)
+    const gradSink = sink === null ? null : make(sink.shape, sink.dtype)
+    selectBackend(call).backward(call, { q, k, v, sink, out, lse, gradOut, gradQ, gradK, gradV, gradSink })
+    return { grad_q: gradQ, grad_k: gradK, grad_v: gradV, grad_sink: gradSink }
+  })
 }

@@ -1,7 +1,8 @@
 import type { Tensor } from '@magi-attention/tensor'
-import { markWritten, newEmpty } from '@magi-attention/tensor/internal'
+import { markWritten } from '@magi-attention/tensor/internal'
 import type { AttentionCall } from './attention-call.js'
 import { selectBackend } from './backends/select-backend.js'
+import { makeResults } from './make-results.js'
 import { accumulationDtype } from './validation/check-shapes.js'
 
 /** What a forward pass returns beside its output. None of it has a gradient. */
@@ -28,12 +29,14 @@ export function runForward(
 ): [out: Tensor, lse: Tensor, maxLogits: Tensor | null] {
   const { totalQ, numHeadsQ, headDim, device } = call
   const dtype = accumulationDtype(call.dtype)
-  const out = newEmpty([totalQ, numHeadsQ, headDim], outDtype, device)
-  const lse = newEmpty([totalQ, numHeadsQ], dtype, device)
-  const maxLogits = returnMaxLogits ? newEmpty([numHeadsQ], dtype, device) : null
   const { q, k, v, sink } = inputs
-  selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: false })
-  return [out, lse, maxLogits]
+  return makeResults(device, make => {
+    const out = make([totalQ, numHeadsQ, headDim], outDtype)
+    const lse = make([totalQ, numHeadsQ], dtype)
+    const maxLogits = returnMaxLogits ? make([numHeadsQ], dtype) : null
+    selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: false })
+    return [out, lse, maxLogits]
+  })
 }
 
 /** Merges the forward pass into out and lse. Returns the max_logits of this pass, if asked for. */
@@ -44,10 +47,12 @@ export function accumulateForward(
   returnMaxLogits: boolean,
 ): Tensor | null {
   const { numHeadsQ, device } = call
-  const maxLogits = returnMaxLogits ? newEmpty([numHeadsQ], lse.dtype, device) : null
   const { q, k, v, sink } = inputs
-  selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: true })
-  markWritten(out)
-  markWritten(lse)
-  return maxLogits
+  return makeResults(device, make => {
+    const maxLogits = returnMaxLogits ? make([numHeadsQ], lse.dtype) : null
+    selectBackend(call).forward(call, { q, k, v, sink, out, lse, maxLogits, accumulate: true })
+    markWritten(out)
+    markWritten(lse)
+    return maxLogits
+  })
 }

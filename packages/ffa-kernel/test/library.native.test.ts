@@ -7,7 +7,7 @@ import {
   NativeLibraryIncompatibleError,
   NativeLibraryNotFoundError,
 } from '@magi-attention/common'
-import { randn } from '@magi-attention/tensor'
+import { memory, randn } from '@magi-attention/tensor'
 import { libraryFileName } from '@magi-attention/tensor/native'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { flex_flash_attn_func } from '../src/index.js'
@@ -54,6 +54,16 @@ describe('the kernel library', () => {
     expect(error).toBeInstanceOf(NativeLibraryNotFoundError)
     expect(error.message).toContain('nothing.so')
     expect(error.message).toContain(variable)
+  })
+
+  it('leaves no results behind when it is refused', () => {
+    const [q, k, v] = [randn(4, 2, 8), randn(4, 2, 8), randn(4, 2, 8)]
+    const before = memory()
+    process.env[variable] = join(folder, 'nothing.so')
+    const attention = { q, k, v, q_ranges: [[0, 4]], k_ranges: [[0, 4]] }
+    expect(() => flex_flash_attn_func({ ...attention, return_max_logits: true })).toThrow(variable)
+    expect(memory().tensors).toBe(before.tensors)
+    expect(memory().bytes).toBe(before.bytes)
   })
 
   it.each([0, 20, 64, 1000, 100_000, -1])('is refused when it is cut at byte %i', size => {

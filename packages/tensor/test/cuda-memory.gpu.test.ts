@@ -127,6 +127,18 @@ describeOnGpu('pinned memory', () => {
     expect(x.to(device).to('cpu').equal(x)).toBe(true)
   })
 
+  it('may be written again after a copy from a typed array that views it', () => {
+    const pinned = zeros(4_000_000).pin_memory()
+    const view = pinned.typed_array() as Float32Array
+    for (let i = 0; i < 10; i++) {
+      view.fill(i)
+      const there = from_typed_array(view, [view.length]).to(device)
+      view.fill(-1)
+      expect(there.narrow(0, 3_999_999, 1).item()).toBe(i)
+      there.dispose()
+    }
+  })
+
   it('may be disposed of while it is copied', () => {
     const source = arange(4_000_000, { dtype: 'float32' })
     for (let i = 0; i < 10; i++) {

@@ -25,6 +25,14 @@ describeOnGpu(
       }
     })
 
+    it('may write the source again while it is copied', () => {
+      const source = zeros([16_000_000], { device: 'cuda:0' })
+      const other = ones([16_000_000], { device: 'cuda:0' })
+      const copy = source.to('cuda:1')
+      source.copy_(other)
+      expect(copy.narrow(0, 15_999_999, 1).item()).toBe(0)
+    })
+
     it('count their memory apart, and do not mix', () => {
       const before = cuda.memory_allocated('cuda:1')
       const y = zeros([1000], { device: 'cuda:1' })

@@ -58,6 +58,15 @@ describeOnGpu('streams and events', () => {
     x.dispose()
   })
 
+  it('may be destroyed while another one is current', () => {
+    const [first, second] = [new cuda.Stream(), new cuda.Stream()]
+    cuda.set_stream(first)
+    cuda.stream(second, () => first.dispose())
+    expect(cuda.current_stream().cuda_stream).toBe(0n)
+    expect(ones([1000], { device }).sum().item()).toBe(1000)
+    second.dispose()
+  })
+
   it('measure time', () => {
     const [start, end] = [new cuda.Event({ enable_timing: true }), new cuda.Event({ enable_timing: true })]
     start.record()

@@ -41,13 +41,19 @@ describe('without a GPU', () => {
   })
 })
 
-describe('device names', () => {
-  it('beyond the GPUs of the machine are refused', () => {
+describe('on any machine', () => {
+  it('devices beyond the GPUs there are refused', () => {
     expect(() => zeros([1], { device: 'cuda:999' })).toThrow(DeviceError)
     expect(() => cuda.synchronize('cuda:999')).toThrow(DeviceError)
     expect(() => cuda.synchronize('cpu')).toThrow(DeviceError)
     expect(() => cuda.synchronize(-1)).toThrow(DeviceError)
     expect(() => cuda.set_stream(0 as unknown as cuda.Stream)).toThrow(ArgumentError)
+  })
+
+  it('an event is measured against another event', () => {
+    const start = new cuda.Event({ enable_timing: true })
+    expect(() => start.elapsed_time({} as cuda.Event)).toThrow(ArgumentError)
+    expect(() => start.elapsed_time(new cuda.Event())).toThrow(/recorded/)
   })
 
   it('CPU tensors are not pinned unless asked for', () => {

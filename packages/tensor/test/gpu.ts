@@ -1,11 +1,21 @@
+import { DeviceError } from '@magi-attention/common'
 import { cuda } from '@magi-attention/tensor'
-import { inspectCuda } from '@magi-attention/tensor/internal'
 import { describe, expect, it } from 'vitest'
 
 /** Why tests on this many GPUs cannot run here; null if they can. */
 export function gpuProblem(count = 1): string | null {
-  if (!cuda.is_available()) return inspectCuda().problem
-  return cuda.device_count() < count ? `this machine has ${cuda.device_count()} of ${count} GPUs` : null
+  try {
+    for (let index = 0; index < count; index++) cuda.get_device_properties(index)
+    return null
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error
+    return error.message
+  }
+}
+
+/** Whether MAGI_ATTENTION_REQUIRE_GPU asks for so many GPUs. What is no number asks for any. */
+function isRequired(count: number): boolean {
+  return !(Number(process.env.MAGI_ATTENTION_REQUIRE_GPU ?? 0) < count)
 }
 
 /**
@@ -16,7 +26,7 @@ export function describeOnGpu(name: string, body: () => void, count = 1): void {
   const problem = gpuProblem(count)
   if (problem === null) {
     describe(name, body)
-  } else if (Number(process.env.MAGI_ATTENTION_REQUIRE_GPU ?? 0) >= count) {
+  } else if (isRequired(count)) {
     it(`${name}: needs ${count} GPU(s)`, () => expect.fail(problem))
   } else {
     console.log(`${name}: skipped, since ${problem}`)

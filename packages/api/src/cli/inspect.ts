@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url)
 export interface LibraryReport {
   readonly name: string
   readonly path: string | null
-  /** Instruction set in use; null where there is none to choose. */
+  /** Instruction set in use; of the attention library for GPUs the kernels that it has; null for others. */
   readonly isa: string | null
   readonly problem: string | null
 }
@@ -51,8 +51,10 @@ interface LibraryEntry {
   /** What its functions begin with. */
   readonly prefix: string
   readonly abiVersion: number
-  /** Whether it chooses an instruction set. */
+  /** Whether it tells its instruction set or kernels. */
   readonly hasIsa?: boolean
+  /** The package that ships it, up to platform and architecture, if that is not `package`. */
+  readonly platformPackage?: string
 }
 
 /** Libraries that are built everywhere, and those that need a compiler or a library that a machine may lack. */
@@ -60,8 +62,21 @@ const libraries: readonly LibraryEntry[] = [
   { name: 'magi_tensor_cpu', package: 'tensor', prefix: 'magi_tensor', abiVersion: 1, hasIsa: true },
   { name: 'magi_ffa_cpu', package: 'ffa-kernel', prefix: 'magi_ffa', abiVersion: 2, hasIsa: true },
   { name: 'magi_comm_shm', package: 'comm', prefix: 'magi_comm', abiVersion: 1 },
-  { name: 'magi_tensor_cuda', package: 'tensor', prefix: 'magi_cuda', abiVersion: 1 },
-  { name: 'magi_ffa_cuda', package: 'ffa-kernel', prefix: 'magi_ffa', abiVersion: 2 },
+  {
+    name: 'magi_tensor_cuda',
+    package: 'tensor',
+    prefix: 'magi_cuda',
+    abiVersion: 1,
+    platformPackage: 'tensor-cuda',
+  },
+  {
+    name: 'magi_ffa_cuda',
+    package: 'ffa-kernel',
+    prefix: 'magi_ffa',
+    abiVersion: 2,
+    hasIsa: true,
+    platformPackage: 'ffa-kernel-cuda',
+  },
   { name: 'magi_comm_mpi', package: 'comm', prefix: 'magi_comm', abiVersion: 1 },
 ]
 
@@ -85,7 +100,7 @@ export function inspect(): Report {
     systemLibraries: Object.fromEntries(
       Object.entries(systemLibraries).map(([name, names]) => [name, findSystemLibrary(names)]),
     ),
-    backends: ['cpu', ...(cuda.problem === null ? cuda.devices.map((_, index) => `cuda:${index}`) : [])],
+    backends: ['cpu', ...cuda.devices.flatMap(({ is_usable }, index) => (is_usable ? `cuda:${index}` : []))],
     environment: Object.fromEntries(
       Object.entries(process.env)
         .filter((entry): entry is [string, string] => entry[0].startsWith('MAGI_ATTENTION_'))
@@ -119,23 +134,24 @@ export function formatReport(report: Report): string {
 function describeCuda({ problem, driver, runtime, devices, cublas }: CudaReport): string[][] {
   return [
     ['cuda', [problem ?? [], `driver ${driver ?? 'none'}`, `runtime ${runtime ?? 'none'}`].flat().join(', ')],
-    ...devices.map(({ name, total_memory, major, minor, multi_processor_count }, index) => [
-      `cuda:${index}`,
-      `${name}, ${formatBytes(total_memory)}, capability ${major}.${minor}, ${multi_processor_count} multiprocessors`,
-    ]),
+    ...devices.map(({ name, total_memory, major, minor, multi_processor_count, is_usable }, index) => {
+      const size = `${formatBytes(total_memory)}, ${multi_processor_count} multiprocessors`
+      const capability = `capability ${major}.${minor}${is_usable ? '' : ', cannot be used'}`
+      return [`cuda:${index}`, `${name}, ${size}, ${capability}`]
+    }),
     ['cublas', cublas.problem ?? `${cublas.version}, ${cublas.path}`],
   ]
 }
 
 function inspectLibrary(library: LibraryEntry): LibraryReport {
-  const { name, prefix, abiVersion, hasIsa = false } = library
+  const { name, prefix, abiVersion, hasIsa = false, platformPackage = library.package } = library
   const packageName = `@magi-attention/${library.package}`
   const { value, problem } = attempt(() => {
     const loaded = loadNativeLibrary({
       name,
       env: `${name.replace('magi_', 'MAGI_ATTENTION_').toUpperCase()}_LIB`,
       packageDir: dirname(require.resolve(`${packageName}/package.json`)),
-      platformPackage: `${packageName}-${process.platform}-${process.arch}`,
+      platformPackage: `@magi-attention/${platformPackage}-${process.platform}-${process.arch}`,
       abiVersion,
       abiVersionSymbol: `${prefix}_abi_version`,
       buildCommand: `npx magi-build-native ${packageName}`,

@@ -40,7 +40,7 @@ export function readDeviceSlices(options: MaskOptions, device: Device): DeviceSl
   // Others would have to be converted at each call: they are read on the host.
   const isInt32 = [qRanges, kRanges, types].every(x => !(x instanceof Tensor) || x.dtype === 'int32')
   if (!isInt32) return null
-  const attnTypeMap = types === null || types instanceof Tensor ? types : Int32Array.from(types)
+  const attnTypeMap = types === null || types instanceof Tensor ? types : new Int32Array(types)
   return { qRanges, kRanges, attnTypeMap }
 }
 

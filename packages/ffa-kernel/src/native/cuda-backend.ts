@@ -1,6 +1,7 @@
 import { ArgumentError } from '@magi-attention/common'
 import type { Tensor } from '@magi-attention/tensor'
 import {
+  callWithMemory,
   checkCuda,
   currentStream,
   deviceIndex,
@@ -17,6 +18,8 @@ import type { NativePlan } from './native-plan.js'
 import { type BackendArgs, packBackward, packForward } from './pack-args.js'
 import { uploadedPlan } from './uploaded-plan.js'
 
+const MAX_INT32 = 2 ** 31 - 1
+
 /** libmagi_ffa_cuda: bfloat16 and float16 on GPUs. Work is enqueued on the current stream; nothing waits. */
 export const cudaBackend: Backend = {
   forward(call: AttentionCall, tensors: ForwardTensors): void {
@@ -27,11 +30,8 @@ export const cudaBackend: Backend = {
     const plan = call.deviceSlices
       ? devicePlan(library, call, call.deviceSlices, forwardOptions(target))
       : uploadedPlan(forwardPlan(call, target.sizes), call.device, target.stream)
-    const status = library.forward(packForward(call, tensors, backendArgs(call, target, plan)), {
-      plan,
-      tensors,
-    })
-    finish(status, 'attention forward', target)
+    const args = packForward(call, tensors, backendArgs(call, target, plan))
+    enqueue('attention forward', target, () => library.forward(args, { plan, tensors }))
   },
 
   backward(call: AttentionCall, tensors: BackwardTensors): void {
@@ -42,11 +42,8 @@ export const cudaBackend: Backend = {
     const plan = call.deviceSlices
       ? devicePlan(library, call, call.deviceSlices, backwardOptions(target))
       : uploadedPlan(backwardPlan(call, target.sizes), call.device, target.stream)
-    const status = library.backward(packBackward(call, tensors, backendArgs(call, target, plan)), {
-      plan,
-      tensors,
-    })
-    finish(status, 'attention backward', target)
+    const args = packBackward(call, tensors, backendArgs(call, target, plan))
+    enqueue('attention backward', target, () => library.backward(args, { plan, tensors }))
   },
 }
 
@@ -71,12 +68,15 @@ function targetOf(library: CudaFfaLibrary, call: AttentionCall): Target {
 
 function backendArgs(call: AttentionCall, { device, stream, sizes }: Target, plan: NativePlan): BackendArgs {
   const { kernel } = sizes
-  return { plan: plan.address, num_threads: 0, device, kernel, sm_margin: call.smMargin, stream }
+  const sm_margin = Math.min(call.smMargin, MAX_INT32)
+  // Tells the plan's memory who uses it: this stream may lie at the address of one that was destroyed, whose plan is found.
+  plan.memory?.data_ptr()
+  return { plan: plan.address, num_threads: 0, device, kernel, sm_margin, stream }
 }
 
-/** The GPU may find an error later: then it is known which operations it can come from. */
-function finish(status: number, name: string, { device, stream }: Target): void {
-  checkCuda(status, name, device)
+/** Makes a native call. The GPU may find an error later: then it is known which operations it can come from. */
+function enqueue(name: string, { device, stream }: Target, call: () => number): void {
+  checkCuda(callWithMemory(device, call), name, device)
   recordOperation(device, stream, name)
 }
 

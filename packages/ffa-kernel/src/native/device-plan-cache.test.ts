@@ -59,7 +59,9 @@ describe('slicesKey', () => {
       { qRanges: kRanges, kRanges: qRanges, attnTypeMap: null },
       { qRanges: qRanges.narrow(0, 0, 1), kRanges: kRanges.narrow(0, 0, 1), attnTypeMap: null },
       { qRanges: qRanges.narrow(0, 1, 1), kRanges: kRanges.narrow(0, 1, 1), attnTypeMap: null },
+      { qRanges, kRanges, attnTypeMap: Int32Array.of(0, 0) },
       { qRanges, kRanges, attnTypeMap: Int32Array.of(0, 1) },
+      { qRanges, kRanges, attnTypeMap: Int32Array.of(1, 0) },
       { qRanges, kRanges, attnTypeMap: Int32Array.of(1, 1) },
     ].map(slicesKey)
     expect(new Set(keys).size).toBe(keys.length)

@@ -53,8 +53,15 @@ function bytesOf({ memory }: NativePlan): number {
 
 /** What tells the slices of a call from those of any other. */
 export function slicesKey({ qRanges, kRanges, attnTypeMap }: DeviceSlices): string {
-  const types = attnTypeMap === null || ArrayBuffer.isView(attnTypeMap) ? attnTypeMap : tensorKey(attnTypeMap)
+  const types = ArrayBuffer.isView(attnTypeMap)
+    ? codesKey(attnTypeMap)
+    : attnTypeMap && tensorKey(attnTypeMap)
   return `${tensorKey(qRanges)} ${tensorKey(kRanges)} ${types} ${qRanges.shape[0]}`
+}
+
+/** A character for each code: the key is made at each call, and numbers would take long to print. */
+function codesKey(codes: Int32Array): string {
+  return Buffer.from(codes).toString('latin1')
 }
 
 function tensorKey(tensor: Tensor): string {

@@ -44,18 +44,9 @@ export function devicePlan(
   options: DevicePlanOptions,
 ): NativePlan {
   const { transposed, tileRows, tileCols, alignCols, device, stream } = options
-  const key = [
-    slicesKey(slices),
-    call.totalQ,
-    call.totalK,
-    transposed,
-    tileRows,
-    tileCols,
-    alignCols,
-    device,
-    stream,
-  ]
-  return cachedPlans().get(key.join(' '), () => makePlan(library, call, slices, options))
+  const cut = `${call.totalQ} ${call.totalK} ${transposed} ${tileRows} ${tileCols} ${alignCols}`
+  const key = `${slicesKey(slices)} ${cut} ${device} ${stream}`
+  return cachedPlans().get(key, () => makePlan(library, call, slices, options))
 }
 
 function makePlan(

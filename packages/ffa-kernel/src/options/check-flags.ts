@@ -1,7 +1,7 @@
 import { ArgumentError, UnsupportedError } from '@magi-attention/common'
 import type { IndexAttentionOptions, MaskOptions, PerformanceOptions } from './options.js'
 
-/** Checks the types of the tuning flags, which have no effect. @throws ArgumentError */
+/** Checks the types of the tuning flags. @throws ArgumentError */
 export function checkPerformanceOptions(options: PerformanceOptions): void {
   checkFlag('deterministic', options.deterministic)
   checkFlag('disable_fwd_atomic_reduction', options.disable_fwd_atomic_reduction)

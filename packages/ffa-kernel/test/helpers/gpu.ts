@@ -1,3 +1,4 @@
+import { DeviceError } from '@magi-attention/common'
 import { newEmpty } from '@magi-attention/tensor/internal'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 
@@ -9,18 +10,20 @@ function gpuProblem(): string | null {
     newEmpty([1], 'int32', 'cuda:0').dispose()
     return null
   } catch (error) {
-    return (error as Error).message
+    if (!(error instanceof DeviceError)) throw error
+    return error.message
   }
 }
 
 /**
- * Tests that need a GPU. Without one they are skipped, and the reason printed; with MAGI_ATTENTION_REQUIRE_GPU=1 they fail.
+ * Tests that need a GPU. Without one they are skipped, and the reason printed; under MAGI_ATTENTION_REQUIRE_GPU, whatever
+ * number it holds but 0, they fail.
  */
 export function describeGpu(name: string, body: () => void): void {
   const problem = gpuProblem()
   if (problem === null) {
     describe(name, body)
-  } else if (process.env.MAGI_ATTENTION_REQUIRE_GPU === '1') {
+  } else if (Number(process.env.MAGI_ATTENTION_REQUIRE_GPU ?? 0) !== 0) {
     describe(name, () => {
       it('has a GPU', () => {
         throw new Error(problem)

@@ -6,7 +6,7 @@ import { cudaLibrary } from './cuda-library.js'
 import { CudaMemory } from './cuda-memory.js'
 import { assertUsable, deviceIndex } from './devices.js'
 import { checkCuda, recordOperation } from './operations.js'
-import { PinnedMemory } from './pinned-memory.js'
+import { pinnedVisitors } from './pinned-memory.js'
 import { currentHandle } from './stream-handle.js'
 
 const message = [messageBuffer, messageBuffer.length] as const
@@ -36,18 +36,17 @@ function copyWithHost(target: Tensor, source: Tensor, onGpu: Tensor, nonBlocking
   const status = cudaLibrary().copy(to, from, bytesOf(target), device, stream.address, ...message)
   checkCuda(status, name, device)
   recordOperation(device, stream.address, name)
-  const host = (onGpu === target ? source : target)._storage.memory
-  const isPinned = host instanceof PinnedMemory
+  const visitors = pinnedVisitors(onGpu === target ? source : target)
   // CUDA has read memory that is not pinned before it returns. To write it, or to read pinned memory, takes until later.
-  if (onGpu === target && !isPinned) return
-  if (isPinned && nonBlocking) host.visit(stream)
+  if (onGpu === target && visitors === undefined) return
+  if (visitors !== undefined && nonBlocking) visitors.add(stream)
   else stream.synchronize()
 }
 
 function copyPeer(target: Tensor, source: Tensor): void {
   const [to, from] = [deviceIndex(target.device), deviceIndex(source.device)]
-  const stream = currentHandle(to)
-  stream.waitFor(currentHandle(from))
+  const [stream, sourceStream] = [currentHandle(to), currentHandle(from)]
+  stream.waitFor(sourceStream)
   const { copyPeer: copy } = cudaLibrary()
   const status = copy(
     target.data_ptr(),
@@ -61,4 +60,6 @@ function copyPeer(target: Tensor, source: Tensor): void {
   checkCuda(status, 'copy between GPUs', to)
   recordOperation(to, stream.address, 'copy between GPUs')
   if (source._storage.memory instanceof CudaMemory) source._storage.memory.visit(stream)
+  // What is written to the source next must not overtake the copy.
+  sourceStream.waitFor(stream)
 }

@@ -4,7 +4,7 @@ import { messageBuffer } from '../native/status.js'
 import { broadcastStrides } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import { cudaLibrary } from './cuda-library.js'
-import { allocateCuda } from './cuda-memory.js'
+import { allocateCuda, callWithMemory } from './cuda-memory.js'
 import { assertUsable } from './devices.js'
 import { checkCuda, recordOperation } from './operations.js'
 import { currentHandle } from './stream-handle.js'
@@ -29,7 +29,8 @@ export function makeCudaBackend(device: number): Backend {
   /** Enqueues an operation on the current stream. */
   const enqueue = (name: string, call: (...tail: Tail) => number): void => {
     const stream = currentHandle(device).address
-    checkCuda(call(device, stream, messageBuffer, messageBuffer.length), name, device)
+    const status = callWithMemory(device, () => call(device, stream, messageBuffer, messageBuffer.length))
+    checkCuda(status, name, device)
     recordOperation(device, stream, name)
   }
 

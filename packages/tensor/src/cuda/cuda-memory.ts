@@ -1,7 +1,6 @@
-import { OutOfMemoryError } from '@magi-attention/common'
 import type { Device } from '../device.js'
 import { MemoryPool } from '../memory-pool.js'
-import { messageBuffer } from '../native/status.js'
+import { messageBuffer, NativeStatus } from '../native/status.js'
 import { Storage, type StorageMemory } from '../storage.js'
 import { cudaLibrary } from './cuda-library.js'
 import { checkCuda, ignoreDeviceError } from './operations.js'
@@ -86,25 +85,37 @@ function poolOf(home: StreamHandle): MemoryPool<bigint> {
   return pool
 }
 
+const usedDevices = new Set<number>()
+
+/** Numbers of the GPUs that this thread has taken memory of. */
+export function devicesInUse(): ReadonlySet<number> {
+  return usedDevices
+}
+
 /** Gives the blocks that are kept for reuse back to the driver's pools. */
 export function clearPools(): void {
   for (const pool of pools.values()) pool.clear()
 }
 
-function allocateOn(home: StreamHandle, nbytes: number): bigint {
-  try {
-    return tryAllocate(home, nbytes)
-  } catch (error) {
-    if (!(error instanceof OutOfMemoryError)) throw error
-  }
+/**
+ * Makes a native call that takes memory of a GPU, and where there is too little once more without the blocks that are kept here
+ * for reuse, of which native code knows nothing. What it enqueues before it takes memory must bear to be done twice.
+ *
+ * @returns the status
+ */
+export function callWithMemory(device: number, call: () => number): number {
+  const status = call()
+  if (status !== NativeStatus.OUT_OF_MEMORY) return status
   clearPools()
-  return tryAllocate(home, nbytes)
+  cudaLibrary().trim(device, ...message)
+  return call()
 }
 
-function tryAllocate({ device, address }: StreamHandle, nbytes: number): bigint {
+function allocateOn({ device, address }: StreamHandle, nbytes: number): bigint {
   const out = new BigUint64Array(1)
-  const status = cudaLibrary().allocate(nbytes, out, device, address, ...message)
-  checkCuda(status, `a tensor of ${nbytes} bytes`, device)
+  const allocate = () => cudaLibrary().allocate(nbytes, out, device, address, ...message)
+  checkCuda(callWithMemory(device, allocate), `a tensor of ${nbytes} bytes`, device)
+  usedDevices.add(device)
   return out[0]!
 }
 

@@ -60,10 +60,21 @@ function cudaVersionsOrProblem(): CudaVersions {
 
 /** Whether this machine has a GPU that tensors can lie on. */
 export function is_available(): boolean {
-  return device_count() > 0
+  return Array.from({ length: device_count() }, (_, index) => index).some(isUsable)
 }
 
-/** Number of GPUs; 0 also where the CUDA library was not built. */
+/** Whether tensors can lie on a GPU. */
+export function isUsable(index: number): boolean {
+  try {
+    assertUsable(index)
+    return true
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error
+    return false
+  }
+}
+
+/** Number of GPUs, also of those too old; 0 also where the CUDA library was not built. */
 export function device_count(): number {
   return cudaVersionsOrProblem().deviceCount
 }
@@ -108,6 +119,7 @@ export function assertUsable(index: number): void {
       argument: 'device',
       expected: `a GPU of compute capability ${minCapability}.0 or newer (Ampere)`,
       actual: `${actual}, ${found.name}, of capability ${found.major}.${found.minor}`,
+      hint: 'Name another GPU, or keep the tensors on the CPU.',
     })
   }
   if (!has_memory_pools) {

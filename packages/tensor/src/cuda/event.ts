@@ -65,15 +65,17 @@ export class Event implements Disposable {
 
   /**
    * Milliseconds from this event to a later one, both with `enable_timing`. Waits for both.
-   * @throws ArgumentError if one was not recorded, or has no timing
+   * @throws ArgumentError if one was not recorded, or has no timing, or they belong to different devices
    */
   elapsed_time(end: Event): number {
-    for (const event of [this, end]) {
+    for (const event of [this, assertEvent('end', end)]) {
       event.#assertLive()
       if (event.#address === 0n) throw this.#unfit('two recorded events', 'one that was not recorded')
       if (!event.#hasTiming) throw this.#unfit('events with { enable_timing: true }', 'one without')
       event.synchronize()
     }
+    if (end.#device !== this.#device)
+      throw this.#unfit(`an event of cuda:${this.#device}`, `cuda:${end.#device}`)
     const out = new Float64Array(1)
     const status = cudaLibrary().eventElapsed(this.#address, end.#address, out, this.#device, ...message)
     checkCuda(status, 'Event.elapsed_time', this.#device)
@@ -101,6 +103,11 @@ export class Event implements Disposable {
   #unfit(expected: string, actual: string): ArgumentError {
     return new ArgumentError({ argument: 'event', expected, actual })
   }
+}
+
+export function assertEvent(argument: string, value: unknown): Event {
+  if (value instanceof Event) return value
+  throw new ArgumentError({ argument, expected: 'a cuda.Event', actual: value })
 }
 
 function destroyEvent({ device, address }: { device: number; address: bigint }): void {

@@ -1,19 +1,24 @@
 import { MagiError } from '@magi-attention/common'
 import { messageBuffer, messageText, NativeStatus } from '../native/status.js'
 import { cudaLibrary } from './cuda-library.js'
-import { cudaVersions, type DeviceProperties, readDevice } from './devices.js'
+import { cudaVersions, type DeviceProperties, isUsable, readDevice } from './devices.js'
+
+/** A GPU, and whether tensors can lie on it. */
+export interface InspectedDevice extends DeviceProperties {
+  readonly is_usable: boolean
+}
 
 /** What a bug report needs to know of CUDA on this machine. */
 export interface CudaReport {
   /** The CUDA library that was loaded, or null. */
   readonly path: string | null
-  /** Why tensors cannot lie on a GPU; null if they can. */
+  /** Why no GPU is found; null if one is. */
   readonly problem: string | null
   /** The newest CUDA that the driver supports, as `13.0`; null without a driver. */
   readonly driver: string | null
   /** The CUDA that the library was built with; null without it. */
   readonly runtime: string | null
-  readonly devices: readonly DeviceProperties[]
+  readonly devices: readonly InspectedDevice[]
   /** Where cuBLAS was found, or why it was not. */
   readonly cublas: {
     readonly path: string | null
@@ -31,7 +36,10 @@ export function inspectCuda(): CudaReport {
       problem,
       driver: driver === 0 ? null : cudaVersionText(driver),
       runtime: cudaVersionText(runtime),
-      devices: Array.from({ length: deviceCount }, (_, index) => readDevice(index)),
+      devices: Array.from({ length: deviceCount }, (_, index) => ({
+        ...readDevice(index),
+        is_usable: isUsable(index),
+      })),
       cublas: inspectCublas(),
     }
   } catch (error) {

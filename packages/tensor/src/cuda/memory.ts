@@ -1,8 +1,8 @@
 import { messageBuffer } from '../native/status.js'
 import { liveBytesOn } from '../storage.js'
 import { cudaLibrary, MemoryStruct } from './cuda-library.js'
-import { clearPools } from './cuda-memory.js'
-import { type CudaDeviceLike, device_count, parseCudaDevice } from './devices.js'
+import { clearPools, devicesInUse } from './cuda-memory.js'
+import { type CudaDeviceLike, parseCudaDevice } from './devices.js'
 import { checkCuda } from './operations.js'
 
 const message = [messageBuffer, messageBuffer.length] as const
@@ -30,10 +30,11 @@ export function mem_get_info(device?: CudaDeviceLike): [free: number, total: num
   return [free_bytes, total_bytes]
 }
 
-/** Gives the freed memory that is kept for reuse back to all devices. Waits for them. Without a GPU: no effect. */
+/** Gives the freed memory that is kept for reuse back to the devices that this thread used. Waits for them. */
 export function empty_cache(): void {
   clearPools()
-  for (let index = 0; index < device_count(); index++) {
+  // Not to the others of the machine: to ask one for memory back takes some hundred megabytes of it.
+  for (const index of devicesInUse()) {
     checkCuda(cudaLibrary().trim(index, ...message), 'empty_cache', index)
   }
 }

@@ -102,6 +102,8 @@ export function currentHandle(device: number): StreamHandle {
 /** @returns the stream that was current before */
 export function setCurrentHandle(handle: StreamHandle): StreamHandle {
   const before = currentHandle(handle.device)
-  current.set(handle.device, handle)
+  // One that was current before something ran may have been destroyed meanwhile.
+  if (handle.isDestroyed) current.delete(handle.device)
+  else current.set(handle.device, handle)
   return before
 }

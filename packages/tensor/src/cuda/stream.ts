@@ -5,7 +5,7 @@ import { messageBuffer } from '../native/status.js'
 import { assertInteger } from '../shape.js'
 import { cudaLibrary } from './cuda-library.js'
 import { type CudaDeviceLike, parseCudaDevice } from './devices.js'
-import { Event } from './event.js'
+import { assertEvent, Event } from './event.js'
 import { checkCuda } from './operations.js'
 import { currentHandle, StreamHandle, setCurrentHandle } from './stream-handle.js'
 
@@ -68,12 +68,12 @@ export class Stream implements Disposable {
 
   /** Makes later work on this stream wait for an event. One that was never recorded does not hold it up. */
   wait_event(event: Event): void {
-    event.wait(this)
+    assertEvent('event', event).wait(this)
   }
 
   /** Records an event on this stream: `event`, or a new one. */
   record_event(event: Event = new Event()): Event {
-    event.record(this)
+    assertEvent('event', event).record(this)
     return event
   }
 

@@ -11,6 +11,7 @@ import type { Shape } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 
 export { assertTensor, type TensorRequirements } from '../check.js'
+export { callWithMemory } from '../cuda/cuda-memory.js'
 export { deviceIndex } from '../cuda/devices.js'
 export { type CudaReport, inspectCuda } from '../cuda/inspect.js'
 export { checkCuda, recordOperation } from '../cuda/operations.js'
@@ -37,8 +38,8 @@ export function newEmpty(shape: Shape, dtype: DType, device: Device = 'cpu'): Te
 /**
  * The `cudaStream_t` that work on a GPU is enqueued on, 0n for the default stream.
  *
- * Native code that computes on it ends its call with `checkCuda`, which turns the status into an error, and
- * `recordOperation`, which lets a later error name the operation.
+ * Native code that computes on it is called through `callWithMemory`. Behind it come `checkCuda`, which turns the status into
+ * an error, and `recordOperation`, which lets a later error name the operation.
  *
  * @param device a CUDA device: `tensor.device`
  */

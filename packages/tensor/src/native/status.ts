@@ -43,7 +43,8 @@ export function checkStatus(status: number, message: Uint8Array, functionName: s
     throw new UnsupportedError({ ...details, expected: 'a request that the native library supports' })
   }
   if (status === NativeStatus.DEVICE_ERROR) {
-    throw new DeviceError({ ...details, expected: 'a working CUDA device' })
+    const hint = '`npx magi inspect` tells what GPUs and drivers there are.'
+    throw new DeviceError({ ...details, expected: 'a working CUDA device', hint })
   }
   throw new NativeCallError(`${functionName} failed with status ${status}: ${text}`, details)
 }

@@ -129,7 +129,13 @@ CublasHandle cublas_handle(int32_t device, cudaStream_t stream) {
   CublasHandle& handle = handles()[{device, stream}];
   if (handle == nullptr) {
     CublasHandle created = nullptr;
-    check_cublas(library.create(&created), "cublasCreate");
+    int status = library.create(&created);
+    if (status != 0) {
+      // cuBLAS takes memory of the device itself, which the pool may hold although nobody uses it.
+      trim_pool(device);
+      status = library.create(&created);
+    }
+    check_cublas(status, "cublasCreate");
     check_cublas(library.set_stream(created, stream), "cublasSetStream");
     check_cublas(library.set_math_mode(created, kDisallowReducedPrecisionReduction), "cublasSetMathMode");
     handle = created;

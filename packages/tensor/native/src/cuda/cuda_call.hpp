@@ -21,6 +21,10 @@ inline void check_cuda(cudaError_t error, const char* what) {
 // Makes a device the thread's current one. At every entry: other libraries of the process change it, too.
 inline void use_device(int32_t device) { check_cuda(cudaSetDevice(device), "cudaSetDevice"); }
 
+// Waits for a device, which is the thread's current one, and takes from its pool what is free: for those who do not use the pool,
+// and for large pieces.
+void trim_pool(int32_t device);
+
 inline cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream); }
 inline cudaEvent_t as_event(void* event) { return static_cast<cudaEvent_t>(event); }
 

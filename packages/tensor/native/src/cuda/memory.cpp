@@ -44,11 +44,6 @@ void prepare_peer(int32_t reader, int32_t owner) {
   check_cuda(cudaMemPoolSetAccess(pool_of(owner), &access, 1), "cudaMemPoolSetAccess");
 }
 
-void trim(int32_t device) {
-  check_cuda(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
-  check_cuda(cudaMemPoolTrimTo(pool_of(device), 0), "cudaMemPoolTrimTo");
-}
-
 int64_t pool_attribute(cudaMemPool_t pool, cudaMemPoolAttr which) {
   uint64_t value = 0;
   check_cuda(cudaMemPoolGetAttribute(pool, which, &value), "cudaMemPoolGetAttribute");
@@ -56,6 +51,12 @@ int64_t pool_attribute(cudaMemPool_t pool, cudaMemPoolAttr which) {
 }
 
 }  // namespace
+
+void trim_pool(int32_t device) {
+  check_cuda(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  check_cuda(cudaMemPoolTrimTo(pool_of(device), 0), "cudaMemPoolTrimTo");
+}
+
 }  // namespace magi
 
 int32_t magi_cuda_allocate(int64_t bytes, void** memory, int32_t device, void* stream, char* message, int32_t message_size) {
@@ -72,7 +73,7 @@ int32_t magi_cuda_allocate(int64_t bytes, void** memory, int32_t device, void* s
     if (error == cudaErrorMemoryAllocation) {
       // Memory that lies in pieces, or that another stream has freed, can be had after a trim.
       cudaGetLastError();
-      trim(device);
+      trim_pool(device);
       error = cudaMallocAsync(memory, size, as_stream(stream));
     }
     if (error == cudaErrorMemoryAllocation) {
@@ -101,7 +102,7 @@ int32_t magi_cuda_trim(int32_t device, char* message, int32_t message_size) {
   using namespace magi;
   return guarded(message, message_size, [&] {
     use_device(device);
-    trim(device);
+    trim_pool(device);
   });
 }
 
