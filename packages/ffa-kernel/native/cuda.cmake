@@ -74,7 +74,8 @@ if(plan_sources)
   list(APPEND kernel_objects $<TARGET_OBJECTS:magi_ffa_plan>)
 endif()
 
-add_library(magi_ffa_cuda SHARED src/cuda/checks.cpp src/cuda/device.cpp src/cuda/library.cpp ${kernel_objects})
+add_library(magi_ffa_cuda SHARED src/cuda/checks.cpp src/cuda/device.cpp src/cuda/library.cpp src/struct_sizes.cpp
+            ${kernel_objects})
 target_include_directories(magi_ffa_cuda PRIVATE ${cuda_includes})
 target_compile_definitions(magi_ffa_cuda PRIVATE MAGI_FFA_SM90=${has_sm90})
 target_compile_options(magi_ffa_cuda PRIVATE -Wall -Wextra)

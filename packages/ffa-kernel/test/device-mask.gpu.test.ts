@@ -8,10 +8,10 @@ import {
 import { from_typed_array, randn, type Tensor, tensor, tidy } from '@magi-attention/tensor'
 import * as fc from 'fast-check'
 import { afterEach, expect, it } from 'vitest'
+import { describeOnGpu } from '../../tensor/test/gpu.js'
 import { type FlexFlashAttnOptions, flex_flash_attn_func } from '../src/index.js'
 import { expectSameBits } from './helpers/expect-same-bits.js'
 import { type AttentionCase, caseArbitrary } from './helpers/generate-case.js'
-import { describeGpu } from './helpers/gpu.js'
 import { caseTensors, runKernel } from './helpers/run-case.js'
 
 const device = 'cuda:0'
@@ -43,7 +43,7 @@ const inputs = () => {
   return { q: randn(256, 4, 64, leaf), k: randn(256, 2, 64, leaf), v: randn(256, 2, 64, leaf) }
 }
 
-describeGpu('slices on a GPU', () => {
+describeOnGpu('slices on a GPU', () => {
   it('give the results of the same slices on the host', () => {
     const limits = { maxTokens: 700, maxSlices: 12, headDims: [64, 128], dtypes: [dtype] as const }
     fc.assert(
@@ -105,7 +105,7 @@ describeGpu('slices on a GPU', () => {
   })
 })
 
-describeGpu('bad input on a GPU', () => {
+describeOnGpu('bad input on a GPU', () => {
   afterEach(() => {
     delete process.env.MAGI_ATTENTION_FFA_KERNEL
   })

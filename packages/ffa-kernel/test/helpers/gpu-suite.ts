@@ -12,6 +12,7 @@ import {
 } from '@magi-attention/tensor'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { describeOnGpu } from '../../../tensor/test/gpu.js'
 import {
   clear_plan_cache,
   flex_flash_attn_backward,
@@ -22,8 +23,8 @@ import { measureError, ref_attn_func } from '../../src/reference/index.js'
 import { ErrorTally, expectCase } from './expect-case.js'
 import { expectSameBits } from './expect-same-bits.js'
 import { type AttentionCase, caseArbitrary } from './generate-case.js'
-import { describeGpu, useKernel } from './gpu.js'
 import { caseTensors, runKernel } from './run-case.js'
+import { useKernel } from './use-kernel.js'
 
 const device = 'cuda:0'
 const INF = Number.POSITIVE_INFINITY
@@ -49,7 +50,7 @@ const plain: AttentionCase = {
 
 /** Tests the kernels of one architecture on the first GPU, with these head_dims. */
 export function describeKernels(kernel: 'sm80' | 'sm90', headDims: readonly number[]): void {
-  describeGpu(`the ${kernel} kernels`, () => {
+  describeOnGpu(`the ${kernel} kernels`, () => {
     useKernel(kernel)
 
     it('agree with the reference on 200 generated masks', () => {

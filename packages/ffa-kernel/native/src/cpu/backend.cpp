@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "../call_checks.hpp"
 #include "checks.hpp"
 
 namespace magi::ffa {
@@ -33,11 +34,6 @@ int threads_for(int32_t requested, const MagiFfaPlan& plan, int64_t visits, int6
 
 }  // namespace magi::ffa
 
-int32_t magi_ffa_abi_version(void) { return MAGI_FFA_ABI_VERSION; }
-int64_t magi_ffa_sizeof_plan(void) { return sizeof(MagiFfaPlan); }
-int64_t magi_ffa_sizeof_forward_args(void) { return sizeof(MagiFfaForwardArgs); }
-int64_t magi_ffa_sizeof_backward_args(void) { return sizeof(MagiFfaBackwardArgs); }
-int64_t magi_ffa_sizeof_tile_sizes(void) { return sizeof(MagiFfaTileSizes); }
 const char* magi_ffa_isa(void) { return magi::isa_name(magi::active_isa()); }
 
 int32_t magi_ffa_tile_sizes(int32_t head_dim, int32_t dtype, int32_t /*group_size*/, int32_t /*device*/, int32_t /*kernel*/,

@@ -3,15 +3,14 @@
 #include <magi/status.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "../call_checks.hpp"
 #include "job.hpp"
 
 namespace magi::ffa {
 namespace {
 
-constexpr int kMaxSinkTokens = 8;
 constexpr int64_t kMaxTokens = MAGI_FFA_UNBOUNDED;
 
 void check_extent(int64_t value, const char* name) {
@@ -22,20 +21,9 @@ template <typename Args>
 void check_common(const Args& args) {
   check_extent(args.total_q, "total_q");
   check_extent(args.total_k, "total_k");
-  check_head_dim(args.head_dim);
   check_dtype(args.dtype, "dtype");
-  check(args.num_heads_kv > 0 && args.num_heads_q > 0 && args.num_heads_q % args.num_heads_kv == 0,
-        "num_heads_q: expected a positive multiple of num_heads_kv %d, got %d", args.num_heads_kv, args.num_heads_q);
-  check(std::isfinite(args.softmax_scale), "softmax_scale: expected a finite number");
-  check(std::isfinite(args.softcap) && args.softcap >= 0.0f, "softcap: expected a finite number of at least 0");
-  check(args.sink_layout == MAGI_FFA_SINK_SH || args.sink_layout == MAGI_FFA_SINK_SSH, "sink_layout: unknown code %d",
-        args.sink_layout);
-  check(args.sink_tokens >= 0 && args.sink_tokens <= kMaxSinkTokens, "sink_tokens: expected 0 to %d, got %d", kMaxSinkTokens,
-        args.sink_tokens);
-  check(args.sink_tokens == 0 || args.sink != nullptr || args.total_q == 0, "sink: expected a pointer for %d sink tokens",
-        args.sink_tokens);
+  check_heads_and_scores(args);
   check(args.num_threads >= 0, "num_threads: expected at least 0, got %d", args.num_threads);
-  check(args.plan != nullptr, "plan: expected a pointer");
   const bool has_queries = args.total_q > 0;
   const bool has_keys = args.total_k > 0;
   check(!has_queries || (args.q != nullptr && args.out != nullptr && args.lse != nullptr), "q, out, lse: expected pointers");
@@ -43,11 +31,6 @@ void check_common(const Args& args) {
 }
 
 }  // namespace
-
-void check_head_dim(int32_t head_dim) {
-  check(head_dim > 0 && head_dim <= kMaxHeadDim && head_dim % 8 == 0,
-        "head_dim: expected a multiple of 8 from 8 to %d, got %d", kMaxHeadDim, head_dim);
-}
 
 void check_dtype(int32_t dtype, const char* name) {
   check(dtype == MAGI_FLOAT32 || dtype == MAGI_BFLOAT16 || dtype == MAGI_FLOAT16,

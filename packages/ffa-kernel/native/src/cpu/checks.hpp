@@ -13,7 +13,6 @@ void check_backward(const MagiFfaBackwardArgs& args);
 // Every index that a plan holds. Throws magi::Error. Returns the largest number of bands of any run.
 int check_plan(const MagiFfaPlan& plan, int64_t num_rows, int64_t num_cols, int32_t tile_rows);
 
-void check_head_dim(int32_t head_dim);
 void check_dtype(int32_t dtype, const char* name);
 
 }  // namespace magi::ffa

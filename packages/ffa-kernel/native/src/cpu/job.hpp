@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "../limits.hpp"
+
 namespace magi::ffa {
 
 // A "unit" is 32 bits along the axis that a matrix product sums over: one float, or two bfloat16. Kernels see units only, so
@@ -19,7 +21,6 @@ constexpr int kPanel = 8;
 constexpr int kForwardRows = 192;
 constexpr int kBackwardRows = 96;
 constexpr int kTileCols = 128;
-constexpr int kMaxHeadDim = 256;
 
 // How the kernels get at the rows of a tensor that a tile streams past.
 enum class Place {

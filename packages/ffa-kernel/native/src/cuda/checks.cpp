@@ -3,12 +3,12 @@
 #include <magi/status.hpp>
 
 #include <algorithm>
-#include <cmath>
+
+#include "../call_checks.hpp"
 
 namespace magi::ffa {
 namespace {
 
-constexpr int kMaxSinkTokens = 8;
 // A coordinate plus a bound of a band plus 1 has to fit into 32 bits.
 constexpr int64_t kMaxTokens = MAGI_FFA_UNBOUNDED - 1;
 // Kernels move 16 bytes at a time.
@@ -40,20 +40,9 @@ template <typename Args>
 void check_common(const Args& args) {
   check_extent(args.total_q, "total_q");
   check_extent(args.total_k, "total_k");
-  check_head_dim(args.head_dim);
   check_dtype(args.dtype);
-  check(args.num_heads_kv > 0 && args.num_heads_q > 0 && args.num_heads_q % args.num_heads_kv == 0,
-        "num_heads_q: expected a positive multiple of num_heads_kv %d, got %d", args.num_heads_kv, args.num_heads_q);
-  check(std::isfinite(args.softmax_scale), "softmax_scale: expected a finite number");
-  check(std::isfinite(args.softcap) && args.softcap >= 0.0f, "softcap: expected a finite number of at least 0");
-  check(args.sink_layout == MAGI_FFA_SINK_SH || args.sink_layout == MAGI_FFA_SINK_SSH, "sink_layout: unknown code %d",
-        args.sink_layout);
-  check(args.sink_tokens >= 0 && args.sink_tokens <= kMaxSinkTokens, "sink_tokens: expected 0 to %d, got %d", kMaxSinkTokens,
-        args.sink_tokens);
-  check(args.sink_tokens == 0 || args.sink != nullptr || args.total_q == 0, "sink: expected device memory for %d tokens",
-        args.sink_tokens);
+  check_heads_and_scores(args);
   check(args.sm_margin >= 0, "sm_margin: expected at least 0, got %d", args.sm_margin);
-  check(args.plan != nullptr, "plan: expected a pointer");
   check_tensor(args.q, args.total_q, "q");
   check_tensor(args.k, args.total_k, "k");
   check_tensor(args.v, args.total_k, "v");
@@ -64,11 +53,6 @@ void check_common(const Args& args) {
 }
 
 }  // namespace
-
-void check_head_dim(int32_t head_dim) {
-  check(head_dim > 0 && head_dim <= kMaxHeadDim && head_dim % 8 == 0,
-        "head_dim: expected a multiple of 8 from 8 to %d, got %d", kMaxHeadDim, head_dim);
-}
 
 void check_dtype(int32_t dtype) {
   if (dtype == MAGI_FLOAT32 || dtype == MAGI_FLOAT64) {

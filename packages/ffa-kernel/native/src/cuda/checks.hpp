@@ -9,9 +9,6 @@
 
 namespace magi::ffa {
 
-constexpr int32_t kMaxHeadDim = 256;
-
-void check_head_dim(int32_t head_dim);
 // float32 is MAGI_UNSUPPORTED: the kernels multiply 16-bit types only.
 void check_dtype(int32_t dtype);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../call_checks.hpp"
 #include "checks.hpp"
 #include "common/cuda_check.hpp"
 #include "device.hpp"
@@ -121,12 +122,6 @@ void tile_sizes(int32_t head_dim, int32_t dtype, int32_t group_size, int32_t dev
 
 }  // namespace
 }  // namespace magi::ffa
-
-int32_t magi_ffa_abi_version(void) { return MAGI_FFA_ABI_VERSION; }
-int64_t magi_ffa_sizeof_plan(void) { return sizeof(MagiFfaPlan); }
-int64_t magi_ffa_sizeof_forward_args(void) { return sizeof(MagiFfaForwardArgs); }
-int64_t magi_ffa_sizeof_backward_args(void) { return sizeof(MagiFfaBackwardArgs); }
-int64_t magi_ffa_sizeof_tile_sizes(void) { return sizeof(MagiFfaTileSizes); }
 
 const char* magi_ffa_isa(void) {
 #if MAGI_FFA_SM90

@@ -6,6 +6,7 @@
 
 #include "../common/cuda_check.hpp"
 #include "../common/packing.hpp"
+#include "../common/shared_memory.hpp"
 #include "forward_kernel.cuh"
 #include "launch_counters.hpp"
 #include "tensor_map.hpp"
@@ -63,11 +64,10 @@ void launch_forward(const ForwardParams& params) {
   const ForwardKernelParams kernel_params = forward_kernel_params(params, Shape::kCols);
   constexpr size_t kBytes = sizeof(ForwardShared<Shape>) + 1024;
   static_assert(kBytes <= 232448, "a block has 227 KB of shared memory");
-  const auto kernel = forward_kernel<Shape>;
-  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "forward kernel");
+  allow_shared_memory<forward_kernel<Shape>>(params.device, kBytes);
   const int64_t items = int64_t{params.plan.num_tiles} * kernel_params.num_row_heads;
   const int blocks = static_cast<int>(std::min<int64_t>(items, std::max(params.num_sms, 1)));
-  kernel<<<blocks, Shape::kThreads, kBytes, params.stream>>>(kernel_params);
+  forward_kernel<Shape><<<blocks, Shape::kThreads, kBytes, params.stream>>>(kernel_params);
   check_cuda(cudaGetLastError(), "forward kernel");
 }
 
