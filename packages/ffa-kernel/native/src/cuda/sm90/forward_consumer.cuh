@@ -321,9 +321,9 @@ class ForwardConsumer {
 
   // A barrier, too: what all have staged is there.
   __device__ __forceinline__ bool any_of_warpgroup(bool value) const {
+    static_assert(kConsumers == 2, "each has a barrier here");
     if (warpgroup_ == 0) return named_barrier_any<kStageBarrier, 128>(value);
-    if (warpgroup_ == 1) return named_barrier_any<kStageBarrier + 1, 128>(value);
-    return named_barrier_any<kStageBarrier + 2, 128>(value);
+    return named_barrier_any<kStageBarrier + 1, 128>(value);
   }
 
   __device__ void retry_later(const Item& item) const {

@@ -19,10 +19,8 @@ struct ForwardShape {
   static constexpr bool kTransformScores = kTransform;
   // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it.
   static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
-  static constexpr int kConsumers = forward_consumers(kDim);
-  static constexpr int kTileRows = forward_tile_rows(kDim);
+  static constexpr int kConsumers = kForwardConsumers;
   static constexpr int kCols = kForwardTileCols;
-  static constexpr int kPanels = kDim / 64;
   static constexpr int kStages = 2;       // of K, and of V
   // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
   static constexpr int kQueryStages = 3;
@@ -30,8 +28,8 @@ struct ForwardShape {
   // One more than the K stages at least: a slow warp may still read a record after its K tile has been released.
   static constexpr int kRecordStages = 4;
   static constexpr int kThreads = 128 * (kConsumers + 1);
-  static constexpr int kLoaderRegisters = kConsumers == 2 ? 40 : 32;
-  static constexpr int kConsumerRegisters = kConsumers == 2 ? 232 : 160;
+  static constexpr int kLoaderRegisters = 40;
+  static constexpr int kConsumerRegisters = 232;
   static constexpr uint32_t kQueryBytes = kWarpgroupRows * kDim * 2;  // of one warpgroup
   static constexpr uint32_t kKeyBytes = kCols * kDim * 2;
 };

@@ -10,8 +10,8 @@ namespace magi::ffa::sm90 {
 constexpr int kWarpgroupRows = 64;
 
 // Warpgroups that multiply, in forward.
-constexpr int forward_consumers(int /*head_dim*/) { return 2; }
-constexpr int forward_tile_rows(int head_dim) { return forward_consumers(head_dim) * kWarpgroupRows; }
+constexpr int kForwardConsumers = 2;
+constexpr int kForwardTileRows = kForwardConsumers * kWarpgroupRows;
 constexpr int kForwardTileCols = 128;
 
 // Backward: keys of a tile, 64 for each of two consumers; and rows of a query tile, as many as registers allow.
