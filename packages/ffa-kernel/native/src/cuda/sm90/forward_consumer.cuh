@@ -19,6 +19,7 @@ class ForwardConsumer {
   using T = typename Shape::Element;
   static constexpr int kDim = Shape::kHeadDim;
   static constexpr int kCols = Shape::kCols;
+  static constexpr int kNarrowCols = Shape::kNarrowCols;
   static constexpr int kConsumers = Shape::kConsumers;
 
   __device__ ForwardConsumer(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int warpgroup)
@@ -51,13 +52,15 @@ class ForwardConsumer {
       item = next;
 
       int i = 1;
+      // The unmasked loop knows of no narrow tile, whose output is the first step's.
+      const int masked_end = item.narrow ? max(item.num_masked, min(item.num_tiles, 2)) : item.num_masked;
 #pragma unroll 1
-      for (; i < item.num_masked; ++i) step<true>(softmax, item, true, i == 1, i + 1 < item.num_tiles);
+      for (; i < masked_end; ++i) step<true>(softmax, item, i, true);
       // After its first full tile every row has a maximum.
       bool search = __any_sync(0xffffffff, item.exact || softmax.lacks_maximum());
 #pragma unroll 1
       for (; i < item.num_tiles; ++i) {
-        step<false>(softmax, item, search, i == 1, i + 1 < item.num_tiles);
+        step<false>(softmax, item, i, search);
         search = item.exact;
       }
     }
@@ -73,6 +76,7 @@ class ForwardConsumer {
     int query_stage;
     bool exact;
     bool stores;
+    bool narrow;  // its first tile, known once that has been loaded
   };
 
   __device__ __forceinline__ void read_item(Item& item) {
@@ -105,10 +109,11 @@ class ForwardConsumer {
     return rows;
   }
 
-  __device__ __forceinline__ void mask(const Item& item) {
+  template <int N>
+  __device__ __forceinline__ void mask(float (&scores)[N], const Item& item) {
     const int rows[2] = {item.tile * params_.plan.tile_rows + (row_in_tile(0) >> params_.packed_log2),
                          item.tile * params_.plan.tile_rows + (row_in_tile(1) >> params_.packed_log2)};
-    mask_scores<kCols>(scores_, shared_.records[record_.stage], params_.plan, rows, lane_);
+    mask_scores(scores, shared_.records[record_.stage], params_.plan, rows, lane_);
   }
 
   __device__ __forceinline__ void wait_for_query(const Item& item) {
@@ -117,11 +122,17 @@ class ForwardConsumer {
     query_.advance();
   }
 
-  // Scores and probabilities of the first tile of the first item.
-  __device__ __forceinline__ void begin_first(const Item& item, OnlineSoftmax& softmax) {
-    wait_for_query(item);
+  // The first tile has come.
+  __device__ __forceinline__ void wait_for_first_key(Item& item) {
     barrier_wait(&shared_.k_full[key_.stage], key_.phase);
-    issue_scores();
+    item.narrow = __any_sync(0xffffffff, item.num_masked > 0 && shared_.records[record_.stage].narrow != 0);
+  }
+
+  // Scores and probabilities of the first tile of the first item.
+  __device__ __forceinline__ void begin_first(Item& item, OnlineSoftmax& softmax) {
+    wait_for_query(item);
+    wait_for_first_key(item);
+    issue_first_scores(item);
     wgmma_wait<0>();
     pin_registers(scores_);
     begin_softmax(item, softmax);
@@ -131,21 +142,27 @@ class ForwardConsumer {
 
   __device__ __forceinline__ void begin_softmax(const Item& item, OnlineSoftmax& softmax) {
     release_key();
-    transform_scores();
-    if (item.num_masked > 0) mask(item);
+    if (item.narrow) begin_softmax(first_columns<kNarrowCols>(), item, softmax);
+    else begin_softmax(scores_, item, softmax);
     record_.advance();
+  }
+
+  template <int N>
+  __device__ __forceinline__ void begin_softmax(float (&scores)[N], const Item& item, OnlineSoftmax& softmax) {
+    transform_scores(scores);
+    if (item.num_masked > 0) mask(scores, item);
     float rescale[2];
-    softmax.template update<true, true>(scores_, params_.scale_log2, true, 0.0f, rescale);
+    softmax.template update<true, true>(scores, params_.scale_log2, true, 0.0f, rescale);
   }
 
   // The last output of one item under the first softmax of the next.
-  __device__ __forceinline__ void cross_items(const Item& item, OnlineSoftmax& softmax, const Item& next) {
+  __device__ __forceinline__ void cross_items(const Item& item, OnlineSoftmax& softmax, Item& next) {
     wait_for_query(next);
-    barrier_wait(&shared_.k_full[key_.stage], key_.phase);
+    wait_for_first_key(next);
     named_barrier_sync(kTurnBarrier + warpgroup_, 256);
-    issue_scores();
+    issue_first_scores(next);
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(item.num_tiles == 1);
+    issue_output(item, item.num_tiles - 1);
     named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
     release_stored_query();
     wgmma_wait<1>();
@@ -164,7 +181,7 @@ class ForwardConsumer {
   // The last output of an item that no other follows yet.
   __device__ __forceinline__ void finish_last(const Item& item, OnlineSoftmax& softmax) {
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(item.num_tiles == 1);
+    issue_output(item, item.num_tiles - 1);
     release_stored_query();
     wgmma_wait<0>();
     pin_registers(out_);
@@ -172,35 +189,57 @@ class ForwardConsumer {
     store(item, softmax);
   }
 
-  // Scores of the next tile, then the output of the tile before, with the softmax of the former under the latter.
+  // Scores of tile i, then the output of the tile before, with the softmax of the former under the latter. kMasked: one of them
+  // may be masked.
   template <bool kMasked>
-  __device__ __forceinline__ void step(OnlineSoftmax& softmax, const Item& item, bool search, bool first_output, bool has_next) {
+  __device__ __forceinline__ void step(OnlineSoftmax& softmax, const Item& item, int i, bool search) {
     named_barrier_sync(kTurnBarrier + warpgroup_, 256);
-    issue_scores();
+    issue_scores<kCols>();
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(first_output);
+    if constexpr (kMasked) issue_output(item, i - 1);
+    else issue_output<kCols>(i == 1);
     named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
     wgmma_wait<1>();
     pin_registers(scores_);
     release_key();
-    transform_scores();
-    if constexpr (kMasked) mask(item);
+    transform_scores(scores_);
+    if constexpr (kMasked) {
+      if (i < item.num_masked) mask(scores_, item);
+    }
     record_.advance();
     float rescale[2];
     const float slack = params_.exact_maxima ? 0.0f : kSlack;
     const bool grown = softmax.template update<false, kMasked>(scores_, params_.scale_log2, search, slack, rescale);
     // ptxas would sink the exponentials below the wait for the output, and so out from under it. It cannot move them
     // across a loop: waiting for the next keys here costs nothing, as they are needed soon.
-    if (has_next) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
+    if (i + 1 < item.num_tiles) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     wgmma_wait<0>();
     pin_registers(out_);
     release_value();
     pack_probabilities();
     if (!grown) return;
 #pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) out_[i] *= rescale[(i / 2) % 2];
+    for (int j = 0; j < kDim / 2; ++j) out_[j] *= rescale[(j / 2) % 2];
   }
 
+  // The registers of a narrow tile's scores.
+  template <int kTileCols>
+  __device__ __forceinline__ float (&first_columns())[kTileCols / 2] {
+    return *reinterpret_cast<float(*)[kTileCols / 2]>(&scores_);
+  }
+
+  __device__ __forceinline__ void issue_first_scores(const Item& item) {
+    if (item.narrow) issue_scores<kNarrowCols>();
+    else issue_scores<kCols>();
+  }
+
+  // Of an item's tile.
+  __device__ __forceinline__ void issue_output(const Item& item, int tile) {
+    if (tile == 0 && item.narrow) issue_output<kNarrowCols>(true);
+    else issue_output<kCols>(tile == 0);
+  }
+
+  template <int kTileCols>
   __device__ __forceinline__ void issue_scores() {
     const uint64_t keys = matrix_descriptor(shared_.k[key_.stage], 16);
     pin_registers(scores_);
@@ -208,25 +247,26 @@ class ForwardConsumer {
 #pragma unroll
     for (int k = 0; k < kDim / 16; ++k) {
       const uint32_t in_panel = (k % 4) * 32;
-      wgmma_ss<T, kCols, 0, 0>(scores_, advance_descriptor(query_descriptor_, (k / 4) * kWarpgroupRows * 128 + in_panel),
-                               advance_descriptor(keys, (k / 4) * kCols * 128 + in_panel), k > 0);
+      wgmma_ss<T, kTileCols, 0, 0>(first_columns<kTileCols>(), advance_descriptor(query_descriptor_, (k / 4) * kWarpgroupRows * 128 + in_panel),
+                                   advance_descriptor(keys, (k / 4) * kTileCols * 128 + in_panel), k > 0);
     }
     wgmma_commit();
   }
 
+  template <int kTileCols>
   __device__ __forceinline__ void issue_output(bool first) {
-    const uint64_t values = matrix_descriptor(shared_.v[value_.stage], kCols * 128);
+    const uint64_t values = matrix_descriptor(shared_.v[value_.stage], kTileCols * 128);
     pin_registers(out_);
     pin_registers(probabilities_);
     wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < kCols / 16; ++k) {
+    for (int k = 0; k < kTileCols / 16; ++k) {
       wgmma_rs<T, kDim, 1>(out_, probabilities_[k], advance_descriptor(values, k * 16 * 128), k > 0 || !first);
     }
     wgmma_commit();
   }
 
-  // A score accumulator has the layout of an A operand already.
+  // A score accumulator has the layout of an A operand already. What a narrow tile leaves in the other registers is not used.
   __device__ __forceinline__ void pack_probabilities() {
 #pragma unroll
     for (int k = 0; k < kCols / 16; ++k) {
@@ -235,10 +275,11 @@ class ForwardConsumer {
     }
   }
 
-  __device__ __forceinline__ void transform_scores() {
+  template <int N>
+  __device__ __forceinline__ void transform_scores(float (&scores)[N]) {
     if constexpr (Shape::kTransformScores) {
 #pragma unroll
-      for (int i = 0; i < kCols / 2; ++i) scores_[i] = params_.transform.apply(scores_[i]);
+      for (int i = 0; i < N; ++i) scores[i] = params_.transform.apply(scores[i]);
     }
   }
 

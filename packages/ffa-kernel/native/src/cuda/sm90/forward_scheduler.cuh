@@ -25,13 +25,17 @@ __device__ __forceinline__ void locate_item(const ForwardKernelParams& params, i
 __device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
   int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
-  int tail_col = kNoTail;
+  int lead_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
-  const auto count_run = [&](const int4& r) {
+  // The last run with something to mask leads: a full one that reaches beyond the keys, for full runs come last, or the last
+  // masked one. Its last tile is the one that often needs few columns.
+  const auto count_run = [&](const int4& r, int index) {
     num_tiles += r.y;
-    if (r.w > 0) num_masked += r.y;
-    else if (r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols) tail_col = r.x + (r.y - 1) * plan.tile_cols;
+    const bool has_tail = r.w == 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
+    const int masked_tiles = r.w > 0 ? r.y : has_tail ? min(r.y, 1) : 0;
+    num_masked += masked_tiles;
+    if (masked_tiles > 0) lead_run = index;
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.
@@ -41,9 +45,9 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     const int4 after = make_int4(after_begin, dense.num_tiles - dense.end_full, kDenseBand, 1);
     const int4 full = make_int4(dense.col_begin + dense.first_full * plan.tile_cols, dense.end_full - dense.first_full, 0, 0);
     num_runs = 3;
-    count_run(before);
-    count_run(after);
-    count_run(full);
+    count_run(before, 0);
+    count_run(after, 1);
+    count_run(full, 2);
     run = lane == 0 ? before : lane == 1 ? after : full;
   } else {
     run_begin = __ldg(plan.tile_runs + tile);
@@ -52,13 +56,12 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
       int4 r = make_int4(0, 0, 0, 1);
       if (base + lane < num_runs) r = __ldg(reinterpret_cast<const int4*>(plan.runs) + run_begin + base + lane);
       if (base == 0) run = r;
-      count_run(r);
+      count_run(r, base + lane);
     }
     num_tiles = __reduce_add_sync(0xffffffff, num_tiles);
     num_masked = __reduce_add_sync(0xffffffff, num_masked);
-    tail_col = __reduce_max_sync(0xffffffff, tail_col);
+    lead_run = __reduce_max_sync(0xffffffff, lead_run);
   }
-  if (tail_col != kNoTail) num_masked += 1;
   if (lane < kInlineRuns) item.runs[lane] = run;
   if (lane == 0) {
     item.tile = tile;
@@ -67,7 +70,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     item.num_masked = num_masked;
     item.run_begin = run_begin;
     item.num_runs = num_runs;
-    item.tail_col = tail_col;
+    item.lead_run = lead_run;
   }
 }
 

@@ -21,6 +21,7 @@ struct ForwardShape {
   static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
   static constexpr int kConsumers = kForwardConsumers;
   static constexpr int kCols = kForwardTileCols;
+  static constexpr int kNarrowCols = kCols / 2;  // of an item's first tile, where they are enough
   static constexpr int kStages = 2;       // of K, and of V
   // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
   static constexpr int kQueryStages = 3;
@@ -32,6 +33,7 @@ struct ForwardShape {
   static constexpr int kConsumerRegisters = 232;
   static constexpr uint32_t kQueryBytes = kWarpgroupRows * kDim * 2;  // of one warpgroup
   static constexpr uint32_t kKeyBytes = kCols * kDim * 2;
+  static constexpr uint32_t kNarrowKeyBytes = kNarrowCols * kDim * 2;
 };
 
 struct ForwardKernelParams {
@@ -39,6 +41,8 @@ struct ForwardKernelParams {
   CUtensorMap out_map;
   CUtensorMap k_map;
   CUtensorMap v_map;
+  CUtensorMap k_narrow_map;
+  CUtensorMap v_narrow_map;
   PlanView plan;
   const float* sink;
   void* out;         // 16-bit elements, or null
@@ -64,7 +68,7 @@ struct ForwardKernelParams {
 
 constexpr int kInlineRuns = 4;
 constexpr int kInlineBands = 4;
-constexpr int kNoTail = -1;
+constexpr int kNoRun = -1;
 
 // The bands of a dense plan are not in memory: this index stands for PlanView::band.
 constexpr int kDenseBand = -1;
@@ -88,10 +92,10 @@ struct ForwardItem {
   int32_t tile;  // or kFlush, kEnd
   int32_t head;  // row head
   int32_t num_tiles;
-  int32_t num_masked;  // these come first, the tail among them
+  int32_t num_masked;  // these come first
   int32_t run_begin;
   int32_t num_runs;
-  int32_t tail_col;  // begin of the full tile that reaches beyond the keys, or kNoTail
+  int32_t lead_run;  // its last tile comes before all others, masked: the one that may reach furthest beyond what is seen; or kNoRun
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
@@ -102,7 +106,7 @@ struct TileRecord {
   int32_t col_begin;
   int32_t band_count;
   int32_t band_begin;
-  int32_t reserved;
+  int32_t narrow;  // only kNarrowCols of its columns are loaded: the others are hidden from all rows
   int32_t bands[kInlineBands][6];
 };
 
