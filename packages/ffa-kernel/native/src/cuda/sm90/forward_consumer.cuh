@@ -4,6 +4,7 @@
 #define MAGI_FFA_SM90_FORWARD_CONSUMER_CUH
 
 #include "forward_epilogue.cuh"
+#include "forward_products.cuh"
 #include "online_softmax.cuh"
 #include "score_mask.cuh"
 
@@ -35,32 +36,38 @@ class ForwardConsumer {
     while (true) {
       Item next;
       read_item(next);
-      if (next.tile < 0) {
-        if (begun) finish_last(item, softmax);
-        if (next.tile == kEnd) break;
-        begun = false;
-        if (threadIdx.x % 128 == 0) barrier_arrive(&shared_.flushed);
-        continue;
-      }
-      if (next.num_tiles == 0) {
+      const bool has_next = next.tile >= 0;
+      if (has_next && next.num_tiles == 0) {
         store_empty(next);
         continue;
       }
-      if (begun) cross_items(item, softmax, next);
-      else begin_first(next, softmax);
-      begun = true;
+      OnlineSoftmax next_softmax;
+      if (has_next) wait_for_first_tile(next);
+      if (begun) {
+        if (has_next) cross_items(item, next, next_softmax);
+        else finish_last(item);
+        store(item, softmax);
+      } else if (has_next) {
+        begin_first(next, next_softmax);
+      }
+      begun = has_next;
+      if (!has_next) {
+        if (next.tile == kEnd) break;
+        if (threadIdx.x % 128 == 0) barrier_arrive(&shared_.flushed);
+        continue;
+      }
       item = next;
+      softmax = next_softmax;
 
       int i = 1;
-      // The unmasked loop knows of no narrow tile, whose output is the first step's.
-      const int masked_end = item.narrow ? max(item.num_masked, min(item.num_tiles, 2)) : item.num_masked;
+      if (item.narrow && item.num_tiles > 1) step<true, kNarrowCols>(softmax, item, i++, true);
 #pragma unroll 1
-      for (; i < masked_end; ++i) step<true>(softmax, item, i, true);
+      for (; i < item.num_masked; ++i) step<true, kCols>(softmax, item, i, true);
       // After its first full tile every row has a maximum.
       bool search = __any_sync(0xffffffff, item.exact || softmax.lacks_maximum());
 #pragma unroll 1
       for (; i < item.num_tiles; ++i) {
-        step<false>(softmax, item, i, search);
+        step<false, kCols>(softmax, item, i, search);
         search = item.exact;
       }
     }
@@ -95,6 +102,8 @@ class ForwardConsumer {
     slot_.advance();
   }
 
+  __device__ __forceinline__ static bool ends_narrow(const Item& item) { return item.narrow && item.num_tiles == 1; }
+
   __device__ __forceinline__ int row_in_tile(int h) const {
     return warpgroup_ * kWarpgroupRows + 16 * warp_ + lane_ / 4 + 8 * h;
   }
@@ -116,163 +125,113 @@ class ForwardConsumer {
     mask_scores(scores, shared_.records[record_.stage], params_.plan, rows, lane_);
   }
 
-  __device__ __forceinline__ void wait_for_query(const Item& item) {
+  __device__ __forceinline__ void wait_for_first_tile(Item& item) {
     barrier_wait(&shared_.q_full[query_.stage], query_.phase);
-    query_descriptor_ = matrix_descriptor(shared_.q[query_.stage][warpgroup_], 16);
+    products_.set_query(shared_.q[query_.stage][warpgroup_]);
     query_.advance();
-  }
-
-  // The first tile has come.
-  __device__ __forceinline__ void wait_for_first_key(Item& item) {
     barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     item.narrow = __any_sync(0xffffffff, item.num_masked > 0 && shared_.records[record_.stage].narrow != 0);
   }
 
   // Scores and probabilities of the first tile of the first item.
-  __device__ __forceinline__ void begin_first(Item& item, OnlineSoftmax& softmax) {
-    wait_for_query(item);
-    wait_for_first_key(item);
-    issue_first_scores(item);
+  __device__ __forceinline__ void begin_first(const Item& item, OnlineSoftmax& softmax) {
+    if (item.narrow) begin_first<kNarrowCols>(item, softmax);
+    else begin_first<kCols>(item, softmax);
+  }
+
+  template <int kTileCols>
+  __device__ __forceinline__ void begin_first(const Item& item, OnlineSoftmax& softmax) {
+    products_.template issue_scores<kTileCols>(shared_.k[key_.stage]);
     wgmma_wait<0>();
-    pin_registers(scores_);
-    begin_softmax(item, softmax);
+    pin_registers(products_.scores);
+    begin_softmax<kTileCols>(item, softmax);
     if (item.num_tiles > 1) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
-    pack_probabilities();
+    products_.template pack_probabilities<kTileCols>();
   }
 
+  template <int kTileCols>
   __device__ __forceinline__ void begin_softmax(const Item& item, OnlineSoftmax& softmax) {
+    float (&scores)[kTileCols / 2] = products_.template tile_scores<kTileCols>();
     release_key();
-    if (item.narrow) begin_softmax(first_columns<kNarrowCols>(), item, softmax);
-    else begin_softmax(scores_, item, softmax);
-    record_.advance();
-  }
-
-  template <int N>
-  __device__ __forceinline__ void begin_softmax(float (&scores)[N], const Item& item, OnlineSoftmax& softmax) {
     transform_scores(scores);
     if (item.num_masked > 0) mask(scores, item);
+    record_.advance();
     float rescale[2];
     softmax.template update<true, true>(scores, params_.scale_log2, true, 0.0f, rescale);
   }
 
-  // The last output of one item under the first softmax of the next.
-  __device__ __forceinline__ void cross_items(const Item& item, OnlineSoftmax& softmax, Item& next) {
-    wait_for_query(next);
-    wait_for_first_key(next);
+  // The last output of one item under the first softmax of the next. Each combination of widths has code of its own.
+  __device__ __forceinline__ void cross_items(const Item& item, const Item& next, OnlineSoftmax& begun) {
+    if (next.narrow) {
+      if (ends_narrow(item)) cross_items<kNarrowCols, kNarrowCols>(item, next, begun);
+      else cross_items<kNarrowCols, kCols>(item, next, begun);
+    } else {
+      if (ends_narrow(item)) cross_items<kCols, kNarrowCols>(item, next, begun);
+      else cross_items<kCols, kCols>(item, next, begun);
+    }
+  }
+
+  template <int kNextCols, int kLastCols>
+  __device__ __forceinline__ void cross_items(const Item& item, const Item& next, OnlineSoftmax& begun) {
     named_barrier_sync(kTurnBarrier + warpgroup_, 256);
-    issue_first_scores(next);
+    products_.template issue_scores<kNextCols>(shared_.k[key_.stage]);
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(item, item.num_tiles - 1);
+    products_.template issue_output<kLastCols>(shared_.v[value_.stage], item.num_tiles == 1);
     named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
     release_stored_query();
     wgmma_wait<1>();
-    pin_registers(scores_);
-    OnlineSoftmax begun;
-    begin_softmax(next, begun);
+    pin_registers(products_.scores);
+    begin_softmax<kNextCols>(next, begun);
     if (next.num_tiles > 1) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     wgmma_wait<0>();
-    pin_registers(out_);
+    pin_registers(products_.out);
     release_value();
-    pack_probabilities();
-    store(item, softmax);
-    softmax = begun;
+    products_.template pack_probabilities<kNextCols>();
   }
 
   // The last output of an item that no other follows yet.
-  __device__ __forceinline__ void finish_last(const Item& item, OnlineSoftmax& softmax) {
-    barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    issue_output(item, item.num_tiles - 1);
-    release_stored_query();
-    wgmma_wait<0>();
-    pin_registers(out_);
-    release_value();
-    store(item, softmax);
+  __device__ __forceinline__ void finish_last(const Item& item) {
+    if (ends_narrow(item)) finish_last<kNarrowCols>(item);
+    else finish_last<kCols>(item);
   }
 
-  // Scores of tile i, then the output of the tile before, with the softmax of the former under the latter. kMasked: one of them
-  // may be masked.
-  template <bool kMasked>
+  template <int kLastCols>
+  __device__ __forceinline__ void finish_last(const Item& item) {
+    barrier_wait(&shared_.v_full[value_.stage], value_.phase);
+    products_.template issue_output<kLastCols>(shared_.v[value_.stage], item.num_tiles == 1);
+    release_stored_query();
+    wgmma_wait<0>();
+    pin_registers(products_.out);
+    release_value();
+  }
+
+  // Scores of tile i, then the output of the tile before, with the softmax of the former under the latter.
+  template <bool kMasked, int kLastCols>
   __device__ __forceinline__ void step(OnlineSoftmax& softmax, const Item& item, int i, bool search) {
     named_barrier_sync(kTurnBarrier + warpgroup_, 256);
-    issue_scores<kCols>();
+    products_.template issue_scores<kCols>(shared_.k[key_.stage]);
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
-    if constexpr (kMasked) issue_output(item, i - 1);
-    else issue_output<kCols>(i == 1);
+    products_.template issue_output<kLastCols>(shared_.v[value_.stage], i == 1);
     named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
     wgmma_wait<1>();
-    pin_registers(scores_);
+    pin_registers(products_.scores);
     release_key();
-    transform_scores(scores_);
+    transform_scores(products_.scores);
     if constexpr (kMasked) {
-      if (i < item.num_masked) mask(scores_, item);
+      if (i < item.num_masked) mask(products_.scores, item);
     }
     record_.advance();
     float rescale[2];
     const float slack = params_.exact_maxima ? 0.0f : kSlack;
-    const bool grown = softmax.template update<false, kMasked>(scores_, params_.scale_log2, search, slack, rescale);
+    const bool grown = softmax.template update<false, kMasked>(products_.scores, params_.scale_log2, search, slack, rescale);
     // ptxas would sink the exponentials below the wait for the output, and so out from under it. It cannot move them
     // across a loop: waiting for the next keys here costs nothing, as they are needed soon.
     if (i + 1 < item.num_tiles) barrier_wait(&shared_.k_full[key_.stage], key_.phase);
     wgmma_wait<0>();
-    pin_registers(out_);
+    pin_registers(products_.out);
     release_value();
-    pack_probabilities();
-    if (!grown) return;
-#pragma unroll
-    for (int j = 0; j < kDim / 2; ++j) out_[j] *= rescale[(j / 2) % 2];
-  }
-
-  // The registers of a narrow tile's scores.
-  template <int kTileCols>
-  __device__ __forceinline__ float (&first_columns())[kTileCols / 2] {
-    return *reinterpret_cast<float(*)[kTileCols / 2]>(&scores_);
-  }
-
-  __device__ __forceinline__ void issue_first_scores(const Item& item) {
-    if (item.narrow) issue_scores<kNarrowCols>();
-    else issue_scores<kCols>();
-  }
-
-  // Of an item's tile.
-  __device__ __forceinline__ void issue_output(const Item& item, int tile) {
-    if (tile == 0 && item.narrow) issue_output<kNarrowCols>(true);
-    else issue_output<kCols>(tile == 0);
-  }
-
-  template <int kTileCols>
-  __device__ __forceinline__ void issue_scores() {
-    const uint64_t keys = matrix_descriptor(shared_.k[key_.stage], 16);
-    pin_registers(scores_);
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < kDim / 16; ++k) {
-      const uint32_t in_panel = (k % 4) * 32;
-      wgmma_ss<T, kTileCols, 0, 0>(first_columns<kTileCols>(), advance_descriptor(query_descriptor_, (k / 4) * kWarpgroupRows * 128 + in_panel),
-                                   advance_descriptor(keys, (k / 4) * kTileCols * 128 + in_panel), k > 0);
-    }
-    wgmma_commit();
-  }
-
-  template <int kTileCols>
-  __device__ __forceinline__ void issue_output(bool first) {
-    const uint64_t values = matrix_descriptor(shared_.v[value_.stage], kTileCols * 128);
-    pin_registers(out_);
-    pin_registers(probabilities_);
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < kTileCols / 16; ++k) {
-      wgmma_rs<T, kDim, 1>(out_, probabilities_[k], advance_descriptor(values, k * 16 * 128), k > 0 || !first);
-    }
-    wgmma_commit();
-  }
-
-  // A score accumulator has the layout of an A operand already. What a narrow tile leaves in the other registers is not used.
-  __device__ __forceinline__ void pack_probabilities() {
-#pragma unroll
-    for (int k = 0; k < kCols / 16; ++k) {
-#pragma unroll
-      for (int r = 0; r < 4; ++r) probabilities_[k][r] = pack_pair<T>(scores_[8 * k + 2 * r], scores_[8 * k + 2 * r + 1]);
-    }
+    products_.template pack_probabilities<kCols>();
+    if (grown) products_.scale_output(rescale);
   }
 
   template <int N>
@@ -326,12 +285,11 @@ class ForwardConsumer {
     const bool bad = !item.exact && outgrown(softmax, rows);
     RowResult results[2];
     finish_rows(params_, softmax, rows, results);
-#pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) out_[i] *= results[(i / 2) % 2].factor;
+    products_.scale_output({results[0].factor, results[1].factor});
     // Only this warpgroup has read these queries, and it is done with them.
     char* staged = shared_.q[item.query_stage][warpgroup_];
     if (params_.out_float == nullptr) {
-      stage_rows<T, kDim>(staged, out_, warp_, lane_);
+      stage_rows<T, kDim>(staged, products_.out, warp_, lane_);
       fence_async_proxy();
     }
     if (any_of_warpgroup(bad)) {
@@ -339,7 +297,7 @@ class ForwardConsumer {
       return;
     }
     if (params_.out_float != nullptr) {
-      store_float_rows<kDim>(params_, out_, rows, lane_, results);
+      store_float_rows<kDim>(params_, products_.out, rows, lane_, results);
     } else if (threadIdx.x % 128 == 0) {
       const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
       tma_store(&params_.out_map, staged, 0, 0, token, 0, item.head);
@@ -355,7 +313,7 @@ class ForwardConsumer {
     for (int h = 0; h < 2; ++h) bad |= !(softmax.row_sum[h] < kLargestSum) && rows.token[h] < params_.total_q;
     if (__any_sync(0xffffffff, fmaxf(softmax.row_sum[0], softmax.row_sum[1]) > kDoubtfulSum)) {
 #pragma unroll
-      for (int i = 0; i < kDim / 2; ++i) bad |= !(fabsf(out_[i]) < INFINITY);
+      for (int i = 0; i < kDim / 2; ++i) bad |= !(fabsf(products_.out[i]) < INFINITY);
     }
     return bad;
   }
@@ -384,10 +342,7 @@ class ForwardConsumer {
   RingPosition<Shape::kStages> value_;
   RingPosition<Shape::kRecordStages> record_;
   int stored_query_ = -1;
-  uint64_t query_descriptor_ = 0;
-  float out_[kDim / 2];
-  float scores_[kCols / 2];
-  uint32_t probabilities_[kCols / 16][4];
+  ForwardProducts<Shape> products_;
 };
 
 }  // namespace magi::ffa::sm90

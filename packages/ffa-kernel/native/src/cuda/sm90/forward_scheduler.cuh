@@ -28,14 +28,14 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
   int lead_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
-  // The last run with something to mask leads: a full one that reaches beyond the keys, for full runs come last, or the last
-  // masked one. Its last tile is the one that often needs few columns.
+  // The last run with something to mask leads: a full one that reaches beyond the keys, since full ones come last, or the last
+  // masked one.
   const auto count_run = [&](const int4& r, int index) {
     num_tiles += r.y;
-    const bool has_tail = r.w == 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
-    const int masked_tiles = r.w > 0 ? r.y : has_tail ? min(r.y, 1) : 0;
-    num_masked += masked_tiles;
-    if (masked_tiles > 0) lead_run = index;
+    const bool has_tail = r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
+    const int masked = r.w > 0 ? r.y : has_tail ? 1 : 0;
+    num_masked += masked;
+    if (masked > 0) lead_run = index;
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.

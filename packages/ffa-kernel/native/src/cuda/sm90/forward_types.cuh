@@ -95,7 +95,7 @@ struct ForwardItem {
   int32_t num_masked;  // these come first
   int32_t run_begin;
   int32_t num_runs;
-  int32_t lead_run;  // its last tile comes before all others, masked: the one that may reach furthest beyond what is seen; or kNoRun
+  int32_t lead_run;  // or kNoRun. Its last tile comes first, masked: no other is as likely to need few columns
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count

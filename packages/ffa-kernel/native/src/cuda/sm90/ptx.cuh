@@ -223,6 +223,13 @@ __device__ __forceinline__ void pin_registers(uint32_t (&registers)[N][M]) {
   }
 }
 
+// In place of pin_registers before a product that overwrites them: what they hold is not needed any more.
+template <int N>
+__device__ __forceinline__ void forget_registers(float (&registers)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "=f"(registers[i])::"memory");
+}
+
 // ---- registers, matrices ----
 
 template <int kRegisters>
