@@ -26,13 +26,12 @@ class ForwardConsumer {
   __device__ ForwardConsumer(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int warpgroup)
       : params_(params), shared_(shared), warpgroup_(warpgroup), warp_(threadIdx.x / 32 % 4), lane_(threadIdx.x % 32) {}
 
-  // Items follow each other without a gap: the first scores of an item are issued before the last output of the item before.
   __device__ __forceinline__ void run() {
     // Someone has to go first.
     if (warpgroup_ == kConsumers - 1) named_barrier_arrive(kTurnBarrier, 256);
     Item item;
     OnlineSoftmax softmax;
-    bool begun = false;  // the item's first probabilities are there, and its last output is not
+    bool begun = false;  // the item's probabilities are there, and its last output is not
     while (true) {
       Item next;
       read_item(next);
@@ -44,6 +43,7 @@ class ForwardConsumer {
       OnlineSoftmax next_softmax;
       if (has_next) wait_for_first_tile(next);
       if (begun) {
+        // Without a gap: the first scores of an item are issued before the last output of the item before.
         if (has_next) cross_items(item, next, next_softmax);
         else finish_last(item);
         store(item, softmax);
@@ -58,17 +58,12 @@ class ForwardConsumer {
       }
       item = next;
       softmax = next_softmax;
-
-      int i = 1;
-      if (item.narrow && item.num_tiles > 1) step<true, kNarrowCols>(softmax, item, i++, true);
-#pragma unroll 1
-      for (; i < item.num_masked; ++i) step<true, kCols>(softmax, item, i, true);
-      // After its first full tile every row has a maximum.
-      bool search = __any_sync(0xffffffff, item.exact || softmax.lacks_maximum());
-#pragma unroll 1
-      for (; i < item.num_tiles; ++i) {
-        step<false, kCols>(softmax, item, i, search);
-        search = item.exact;
+      take_steps(item, softmax);
+      if constexpr (!Shape::kCrossesItems) {
+        finish_last(item);
+        store(item, softmax);
+        release_stored_query();
+        begun = false;
       }
     }
     bulk_wait_read<0>();
@@ -205,6 +200,21 @@ class ForwardConsumer {
     release_value();
   }
 
+  // All tiles but the first.
+  __device__ __forceinline__ void take_steps(const Item& item, OnlineSoftmax& softmax) {
+    int i = 1;
+    if (item.narrow && item.num_tiles > 1) step<true, kNarrowCols>(softmax, item, i++, true);
+#pragma unroll 1
+    for (; i < item.num_masked; ++i) step<true, kCols>(softmax, item, i, true);
+    // After its first full tile every row has a maximum.
+    bool search = __any_sync(0xffffffff, item.exact || softmax.lacks_maximum());
+#pragma unroll 1
+    for (; i < item.num_tiles; ++i) {
+      step<false, kCols>(softmax, item, i, search);
+      search = item.exact;
+    }
+  }
+
   // Scores of tile i, then the output of the tile before, with the softmax of the former under the latter.
   template <bool kMasked, int kLastCols>
   __device__ __forceinline__ void step(OnlineSoftmax& softmax, const Item& item, int i, bool search) {
@@ -297,7 +307,8 @@ class ForwardConsumer {
       return;
     }
     if (params_.out_float != nullptr) {
-      store_float_rows<kDim>(params_, products_.out, rows, lane_, results);
+      add_float_rows<kDim>(params_, products_.out, rows, lane_, results);
+      store_float_rows<kDim>(params_, products_.out, rows, lane_);
     } else if (threadIdx.x % 128 == 0) {
       const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
       tma_store(&params_.out_map, staged, 0, 0, token, 0, item.head);

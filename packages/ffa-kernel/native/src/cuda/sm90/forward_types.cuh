@@ -20,20 +20,25 @@ struct ForwardShape {
   // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it.
   static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
   static constexpr int kConsumers = kForwardConsumers;
-  static constexpr int kCols = kForwardTileCols;
-  static constexpr int kNarrowCols = kCols / 2;  // of an item's first tile, where they are enough
-  static constexpr int kStages = 2;       // of K, and of V
+  static constexpr int kCols = forward_tile_cols(kDim);
+  static constexpr int kNarrowCols = kCols / 32 * 16;  // of an item's first tile, where they are enough
+  // Rows lie in shared memory as panels of 64 elements, the last one filled up with zeros.
+  static constexpr int kPanels = (kDim + 63) / 64;
+  static constexpr int kRowBytes = kPanels * 128;
+  static constexpr int kStages = 2;  // of K, and of V
+  // Whether an item begins while the one before it ends: its queries have to be there, too.
+  static constexpr bool kCrossesItems = kDim <= 128;
   // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
-  static constexpr int kQueryStages = 3;
+  static constexpr int kQueryStages = kCrossesItems ? 3 : 1;
   static constexpr int kItemStages = 2;  // items claimed far ahead would be missing where blocks run dry
   // One more than the K stages at least: a slow warp may still read a record after its K tile has been released.
   static constexpr int kRecordStages = 4;
   static constexpr int kThreads = 128 * (kConsumers + 1);
   static constexpr int kLoaderRegisters = 40;
   static constexpr int kConsumerRegisters = 232;
-  static constexpr uint32_t kQueryBytes = kWarpgroupRows * kDim * 2;  // of one warpgroup
-  static constexpr uint32_t kKeyBytes = kCols * kDim * 2;
-  static constexpr uint32_t kNarrowKeyBytes = kNarrowCols * kDim * 2;
+  static constexpr uint32_t kQueryBytes = kWarpgroupRows * kRowBytes;  // of one warpgroup
+  static constexpr uint32_t kKeyBytes = kCols * kRowBytes;
+  static constexpr uint32_t kNarrowKeyBytes = kNarrowCols * kRowBytes;
 };
 
 struct ForwardKernelParams {
