@@ -311,7 +311,9 @@ class ForwardConsumer {
       store_float_rows<kDim>(params_, products_.out, rows, lane_);
     } else if (threadIdx.x % 128 == 0) {
       const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
-      tma_store(&params_.out_map, staged, 0, 0, token, 0, item.head);
+      for (int box = 0; box < Shape::kBoxes; ++box) {
+        tma_store(&params_.out_map, staged + box * kWarpgroupRows * 128, box * 64, 0, token, 0, item.head);
+      }
       bulk_commit();
     }
     store_statistics(params_, softmax, rows, results, lane_);

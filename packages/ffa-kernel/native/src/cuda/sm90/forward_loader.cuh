@@ -92,14 +92,16 @@ __device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shap
   RingPosition<Shape::kStages> key, value;
   RingPosition<Shape::kRecordStages> record;
 
-  const auto load = [&](const CUtensorMap* map, void* smem, uint64_t* full, uint32_t bytes, int col, int kv_head) {
-    barrier_arrive_expect(full, bytes);
-    tma_load(smem, map, full, kEvictLast, 0, col, 0, kv_head);
+  const auto load = [&](const CUtensorMap* map, char* smem, uint64_t* full, int cols, int col, int kv_head) {
+    barrier_arrive_expect(full, cols * Shape::kRowBytes);
+    for (int box = 0; box < Shape::kBoxes; ++box) {
+      tma_load(smem + box * cols * 128, map, full, kEvictLast, box * 64, col, 0, kv_head);
+    }
   };
   const auto load_key = [&](int col, int kv_head, bool narrow) {
     if (elect_one()) {
       load(narrow ? &params.k_narrow_map : &params.k_map, shared.k[key.stage], &shared.k_full[key.stage],
-           narrow ? Shape::kNarrowKeyBytes : Shape::kKeyBytes, col, kv_head);
+           narrow ? Shape::kNarrowCols : Shape::kCols, col, kv_head);
     }
     key.advance();
   };
@@ -107,7 +109,7 @@ __device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shap
     barrier_wait(&shared.v_empty[value.stage], value.phase ^ 1);
     if (elect_one()) {
       load(narrow ? &params.v_narrow_map : &params.v_map, shared.v[value.stage], &shared.v_full[value.stage],
-           narrow ? Shape::kNarrowKeyBytes : Shape::kKeyBytes, col, kv_head);
+           narrow ? Shape::kNarrowCols : Shape::kCols, col, kv_head);
     }
     value.advance();
   };
@@ -146,7 +148,10 @@ __device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shap
           barrier_arrive_expect(full, Shape::kConsumers * Shape::kQueryBytes);
           for (int wg = 0; wg < Shape::kConsumers; ++wg) {
             const int token = tile * params.plan.tile_rows + ((wg * kWarpgroupRows) >> params.packed_log2);
-            tma_load(shared.q[query.stage][wg], &params.q_map, full, kEvictFirst, 0, 0, token, 0, head);
+            for (int box = 0; box < Shape::kBoxes; ++box) {
+              tma_load(shared.q[query.stage][wg] + box * kWarpgroupRows * 128, &params.q_map, full, kEvictFirst, box * 64, 0, token,
+                       0, head);
+            }
           }
         }
         query.advance();

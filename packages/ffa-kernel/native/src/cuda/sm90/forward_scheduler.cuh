@@ -22,6 +22,7 @@ __device__ __forceinline__ void locate_item(const ForwardKernelParams& params, i
   else tile = params.dense_descending ? params.plan.num_tiles - 1 - position : position;
 }
 
+template <int kTileCols>
 __device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
   int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
@@ -39,7 +40,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.
-    const DenseRuns dense = dense_runs(plan, tile, false);
+    const DenseRuns dense = dense_runs<kTileCols>(plan, tile, false);
     const int4 before = make_int4(dense.col_begin, dense.first_full, kDenseBand, 1);
     const int after_begin = dense.col_begin + dense.end_full * plan.tile_cols;
     const int4 after = make_int4(after_begin, dense.num_tiles - dense.end_full, kDenseBand, 1);
@@ -112,7 +113,7 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
   ItemSlots<Shape> slots(shared, lane);
 
   const auto publish_item = [&](ForwardItem& item, int tile, int head, bool exact, int warpgroups) {
-    describe_item(params, lane, tile, head, item);
+    describe_item<Shape::kCols>(params, lane, tile, head, item);
     if (lane == 0) {
       item.exact = exact;
       item.warpgroups = static_cast<int16_t>(warpgroups);

@@ -25,6 +25,7 @@ struct ForwardShape {
   // Rows lie in shared memory as panels of 64 elements, the last one filled up with zeros.
   static constexpr int kPanels = (kDim + 63) / 64;
   static constexpr int kRowBytes = kPanels * 128;
+  static constexpr int kBoxes = kDim % 64 == 0 ? 1 : kPanels;  // of the tensor maps, for whole rows
   static constexpr int kStages = 2;  // of K, and of V
   // Whether an item begins while the one before it ends: its queries have to be there, too.
   static constexpr bool kCrossesItems = kDim <= 128;
@@ -38,7 +39,6 @@ struct ForwardShape {
   static constexpr int kConsumerRegisters = 232;
   static constexpr uint32_t kQueryBytes = kWarpgroupRows * kRowBytes;  // of one warpgroup
   static constexpr uint32_t kKeyBytes = kCols * kRowBytes;
-  static constexpr uint32_t kNarrowKeyBytes = kNarrowCols * kRowBytes;
 };
 
 struct ForwardKernelParams {
