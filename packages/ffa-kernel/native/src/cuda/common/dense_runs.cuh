@@ -16,8 +16,8 @@ struct DenseRuns {
   int32_t end_full;
 };
 
-// `aligned`: tiles lie on the grid of plan.tile_cols. Kernels whose tile_cols is not a power of two name it: a division by a variable
-// would take registers that loading warps do not have.
+// `aligned`: tiles lie on the grid of plan.tile_cols. Kernels whose tile_cols is not a power of two name it: a division by a
+// variable would take registers that loading warps do not have.
 template <int kTileCols = 0>
 __device__ inline DenseRuns dense_runs(const PlanView& plan, int32_t tile, bool aligned) {
   const DenseRuns none = {0, 0, 0, 0};

@@ -149,8 +149,8 @@ __device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shap
           for (int wg = 0; wg < Shape::kConsumers; ++wg) {
             const int token = tile * params.plan.tile_rows + ((wg * kWarpgroupRows) >> params.packed_log2);
             for (int box = 0; box < Shape::kBoxes; ++box) {
-              tma_load(shared.q[query.stage][wg] + box * kWarpgroupRows * 128, &params.q_map, full, kEvictFirst, box * 64, 0, token,
-                       0, head);
+              char* rows = shared.q[query.stage][wg] + box * kWarpgroupRows * 128;
+              tma_load(rows, &params.q_map, full, kEvictFirst, box * 64, 0, token, 0, head);
             }
           }
         }

@@ -41,8 +41,8 @@ CUtensorMap encode(const void* tensor, int32_t dtype, uint32_t rank, const cuuin
   return map;
 }
 
-// The innermost axis: a panel, and the panels of a row are an axis of their own. Where a row ends within a panel, it is the whole row,
-// since what lies behind it is not to be read.
+// The innermost axis: a panel, and the panels of a row are an axis of their own. Where a row ends within a panel, it is the whole
+// row, since what lies behind it is not to be read.
 struct RowAxis {
   cuuint64_t elements;
   cuuint64_t panels;  // of a box
