@@ -3,28 +3,26 @@
 #ifndef MAGI_FFA_SM90_FORWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_FORWARD_CONSUMER_CUH
 
-#include "forward_epilogue.cuh"
 #include "forward_products.cuh"
+#include "forward_store.cuh"
 #include "online_softmax.cuh"
 #include "score_mask.cuh"
 
 namespace magi::ffa::sm90 {
 
-// Named barriers.
-constexpr int kTurnBarrier = 1;   // + warpgroup: its turn at the tensor cores
-constexpr int kStageBarrier = 8;  // + warpgroup: its output is complete in shared memory, and whether it is good
+// A named barrier.
+constexpr int kTurnBarrier = 1;  // + warpgroup: its turn at the tensor cores
 
 template <typename Shape>
 class ForwardConsumer {
  public:
-  using T = typename Shape::Element;
-  static constexpr int kDim = Shape::kHeadDim;
+  using Item = ConsumerItem;
   static constexpr int kCols = Shape::kCols;
   static constexpr int kNarrowCols = Shape::kNarrowCols;
   static constexpr int kConsumers = Shape::kConsumers;
 
   __device__ ForwardConsumer(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int warpgroup)
-      : params_(params), shared_(shared), warpgroup_(warpgroup), warp_(threadIdx.x / 32 % 4), lane_(threadIdx.x % 32) {}
+      : params_(params), shared_(shared), warpgroup_(warpgroup), lane_(threadIdx.x % 32), store_(params, shared, warpgroup) {}
 
   __device__ __forceinline__ void run() {
     // Someone has to go first.
@@ -37,7 +35,7 @@ class ForwardConsumer {
       read_item(next);
       const bool has_next = next.tile >= 0;
       if (has_next && next.num_tiles == 0) {
-        store_empty(next);
+        store_.store_empty(next);
         continue;
       }
       OnlineSoftmax next_softmax;
@@ -46,7 +44,7 @@ class ForwardConsumer {
         // Without a gap: the first scores of an item are issued before the last output of the item before.
         if (has_next) cross_items(item, next, next_softmax);
         else finish_last(item);
-        store(item, softmax);
+        store_.store(item, softmax, products_);
       } else if (has_next) {
         begin_first(next, next_softmax);
       }
@@ -61,8 +59,8 @@ class ForwardConsumer {
       take_steps(item, softmax);
       if constexpr (!Shape::kCrossesItems) {
         finish_last(item);
-        store(item, softmax);
-        release_stored_query();
+        store_.store(item, softmax, products_);
+        store_.release_query();
         begun = false;
       }
     }
@@ -70,17 +68,6 @@ class ForwardConsumer {
   }
 
  private:
-  struct Item {
-    int tile;
-    int head;
-    int num_tiles;
-    int num_masked;
-    int query_stage;
-    bool exact;
-    bool stores;
-    bool narrow;  // its first tile, known once that has been loaded
-  };
-
   __device__ __forceinline__ void read_item(Item& item) {
     barrier_wait(&shared_.item_full[slot_.stage], slot_.phase);
     const ForwardItem& slot = shared_.items[slot_.stage];
@@ -99,25 +86,10 @@ class ForwardConsumer {
 
   __device__ __forceinline__ static bool ends_narrow(const Item& item) { return item.narrow && item.num_tiles == 1; }
 
-  __device__ __forceinline__ int row_in_tile(int h) const {
-    return warpgroup_ * kWarpgroupRows + 16 * warp_ + lane_ / 4 + 8 * h;
-  }
-
-  __device__ __forceinline__ RowPlaces locate_rows(const Item& item) const {
-    RowPlaces rows;
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      rows.token[h] = item.tile * params_.plan.tile_rows + (row_in_tile(h) >> params_.packed_log2);
-      rows.head[h] = item.head * params_.packed + (row_in_tile(h) & (params_.packed - 1));
-    }
-    return rows;
-  }
-
   template <int N>
   __device__ __forceinline__ void mask(float (&scores)[N], const Item& item) {
-    const int rows[2] = {item.tile * params_.plan.tile_rows + (row_in_tile(0) >> params_.packed_log2),
-                         item.tile * params_.plan.tile_rows + (row_in_tile(1) >> params_.packed_log2)};
-    mask_scores(scores, shared_.records[record_.stage], params_.plan, rows, lane_);
+    const RowPlaces rows = store_.locate_rows(item);
+    mask_scores(scores, shared_.records[record_.stage], params_.plan, rows.token, lane_);
   }
 
   __device__ __forceinline__ void wait_for_first_tile(Item& item) {
@@ -173,7 +145,7 @@ class ForwardConsumer {
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
     products_.template issue_output<kLastCols>(shared_.v[value_.stage], item.num_tiles == 1);
     named_barrier_arrive(kTurnBarrier + (warpgroup_ + 1) % kConsumers, 256);
-    release_stored_query();
+    store_.release_query();
     wgmma_wait<1>();
     pin_registers(products_.scores);
     begin_softmax<kNextCols>(next, begun);
@@ -194,7 +166,7 @@ class ForwardConsumer {
   __device__ __forceinline__ void finish_last(const Item& item) {
     barrier_wait(&shared_.v_full[value_.stage], value_.phase);
     products_.template issue_output<kLastCols>(shared_.v[value_.stage], item.num_tiles == 1);
-    release_stored_query();
+    store_.release_query();
     wgmma_wait<0>();
     pin_registers(products_.out);
     release_value();
@@ -262,100 +234,17 @@ class ForwardConsumer {
     value_.advance();
   }
 
-  // The output of an item lies in its query buffer until it has been stored.
-  __device__ __forceinline__ void release_stored_query() {
-    if (stored_query_ < 0) return;
-    if (threadIdx.x % 128 == 0) {
-      bulk_wait_read<0>();
-      barrier_arrive(&shared_.q_empty[stored_query_]);
-    }
-    stored_query_ = -1;
-  }
-
-  // An item without tiles: no row has keys.
-  __device__ __forceinline__ void store_empty(const Item& item) {
-    const RowPlaces rows = locate_rows(item);
-    RowResult results[2];
-    finish_rows(params_, OnlineSoftmax{}, rows, results);
-    __syncwarp();
-    store_statistics(params_, OnlineSoftmax{}, rows, results, lane_);
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      if (rows.token[h] < params_.total_q) {
-        store_empty_row<kDim>(params_, rows.token[h], rows.head[h], lane_, results[h].old_factor);
-      }
-    }
-  }
-
-  __device__ __forceinline__ void store(const Item& item, OnlineSoftmax& softmax) {
-    stored_query_ = item.query_stage;
-    if (!item.stores) return;
-    softmax.finish();
-    const RowPlaces rows = locate_rows(item);
-    const bool bad = !item.exact && outgrown(softmax, rows);
-    RowResult results[2];
-    finish_rows(params_, softmax, rows, results);
-    products_.scale_output({results[0].factor, results[1].factor});
-    // Only this warpgroup has read these queries, and it is done with them.
-    char* staged = shared_.q[item.query_stage][warpgroup_];
-    if (params_.out_float == nullptr) {
-      stage_rows<T, kDim>(staged, products_.out, warp_, lane_);
-      fence_async_proxy();
-    }
-    if (any_of_warpgroup(bad)) {
-      if (threadIdx.x % 128 == 0) retry_later(item);
-      return;
-    }
-    if (params_.out_float != nullptr) {
-      add_float_rows<kDim>(params_, products_.out, rows, lane_, results);
-      store_float_rows<kDim>(params_, products_.out, rows, lane_);
-    } else if (threadIdx.x % 128 == 0) {
-      const int token = item.tile * params_.plan.tile_rows + ((warpgroup_ * kWarpgroupRows) >> params_.packed_log2);
-      for (int box = 0; box < Shape::kBoxes; ++box) {
-        tma_store(&params_.out_map, staged + box * kWarpgroupRows * 128, box * 64, 0, token, 0, item.head);
-      }
-      bulk_commit();
-    }
-    store_statistics(params_, softmax, rows, results, lane_);
-  }
-
-  // Whether one of the thread's rows has left the range in which a stale maximum does no harm.
-  __device__ __forceinline__ bool outgrown(const OnlineSoftmax& softmax, const RowPlaces& rows) const {
-    bool bad = false;
-#pragma unroll
-    for (int h = 0; h < 2; ++h) bad |= !(softmax.row_sum[h] < kLargestSum) && rows.token[h] < params_.total_q;
-    if (__any_sync(0xffffffff, fmaxf(softmax.row_sum[0], softmax.row_sum[1]) > kDoubtfulSum)) {
-#pragma unroll
-      for (int i = 0; i < kDim / 2; ++i) bad |= !(fabsf(products_.out[i]) < INFINITY);
-    }
-    return bad;
-  }
-
-  // A barrier, too: what all have staged is there.
-  __device__ __forceinline__ bool any_of_warpgroup(bool value) const {
-    static_assert(kConsumers == 2, "each has a barrier here");
-    if (warpgroup_ == 0) return named_barrier_any<kStageBarrier, 128>(value);
-    return named_barrier_any<kStageBarrier + 1, 128>(value);
-  }
-
-  __device__ void retry_later(const Item& item) const {
-    const int slot = atomicAdd(&shared_.num_retries, 1);
-    if (slot >= kRetrySlots) __trap();
-    shared_.retries[slot] = {item.tile, item.head, warpgroup_};
-  }
-
   const ForwardKernelParams& params_;
   ForwardShared<Shape>& shared_;
   const int warpgroup_;
-  const int warp_;
   const int lane_;
   RingPosition<Shape::kItemStages> slot_;
   RingPosition<Shape::kQueryStages> query_;
   RingPosition<Shape::kStages> key_;
   RingPosition<Shape::kStages> value_;
   RingPosition<Shape::kRecordStages> record_;
-  int stored_query_ = -1;
   ForwardProducts<Shape> products_;
+  ForwardStore<Shape> store_;
 };
 
 }  // namespace magi::ffa::sm90

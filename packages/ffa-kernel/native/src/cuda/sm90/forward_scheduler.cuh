@@ -25,7 +25,7 @@ __device__ __forceinline__ void locate_item(const ForwardKernelParams& params, i
 template <int kTileCols>
 __device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
-  int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
+  int run_begin = 0, num_tiles = 0, num_masked = 0;
   int lead_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
@@ -45,14 +45,13 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     const int after_begin = dense.col_begin + dense.end_full * plan.tile_cols;
     const int4 after = make_int4(after_begin, dense.num_tiles - dense.end_full, kDenseBand, 1);
     const int4 full = make_int4(dense.col_begin + dense.first_full * plan.tile_cols, dense.end_full - dense.first_full, 0, 0);
-    num_runs = 3;
     count_run(before, 0);
     count_run(after, 1);
     count_run(full, 2);
     run = lane == 0 ? before : lane == 1 ? after : full;
   } else {
     run_begin = __ldg(plan.tile_runs + tile);
-    num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
+    const int num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
     for (int base = 0; base < num_runs; base += 32) {
       int4 r = make_int4(0, 0, 0, 1);
       if (base + lane < num_runs) r = __ldg(reinterpret_cast<const int4*>(plan.runs) + run_begin + base + lane);
@@ -70,7 +69,6 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     item.num_tiles = num_tiles;
     item.num_masked = num_masked;
     item.run_begin = run_begin;
-    item.num_runs = num_runs;
     item.lead_run = lead_run;
   }
 }

@@ -102,11 +102,22 @@ struct ForwardItem {
   int32_t num_tiles;
   int32_t num_masked;  // these come first
   int32_t run_begin;
-  int32_t num_runs;
   int32_t lead_run;  // or kNoRun. Its last tile comes first, masked: no other is as likely to need few columns
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
+};
+
+// What a consumer keeps of its item.
+struct ConsumerItem {
+  int tile;
+  int head;
+  int num_tiles;
+  int num_masked;
+  int query_stage;
+  bool exact;
+  bool stores;
+  bool narrow;  // its first tile; known once that has been loaded
 };
 
 // What a masked column tile needs beside K.
