@@ -27,6 +27,12 @@ describe.skipIf(!hasHeaders)('on the emulator of CUDA', () => {
     expect(stdout).toBe('ok\n')
   })
 
+  it('the example runs with --device cuda', { timeout: 5 * minutes }, async () => {
+    const program = ['--import', 'tsx', 'examples/ffa-quickstart/main.ts', '--device', 'cuda']
+    const { stdout } = await runWith(environment(), ['--conditions=@magi-attention/source', ...program])
+    expect(stdout).toMatch(/CUDA emulator.*dv .*bfloat16/s)
+  })
+
   it.each([
     { name: 'tensors', files: ['packages/tensor/test/cuda-'], tests: 65 },
     { name: 'masks on the device', files: ['packages/ffa-kernel/test/device-mask'], tests: 5 },
@@ -62,26 +68,33 @@ async function runTests(files: string[], seed: number, multiprocessors: number):
   const report = join(build, `tests-${process.pid}.json`)
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const { stdout, stderr } = await run(process.execPath, [vitest, 'run', ...reporters, ...files], {
-    cwd: root,
-    maxBuffer: 1 << 26,
-    env: {
-      // Not the variables of the run that this one is part of.
-      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST'))),
-      MAGI_ATTENTION_TENSOR_CUDA_LIB: join(build, 'libmagi_tensor_cuda.so'),
-      MAGI_ATTENTION_FFA_CUDA_LIB: join(build, 'libmagi_ffa_cuda.so'),
-      MAGI_ATTENTION_CUBLAS_LIB: join(build, 'libmagi_cublas_emulator.so'),
-      MAGI_ATTENTION_REQUIRE_GPU: '2',
-      MAGI_CUDA_EMULATOR_DEVICES: '2',
-      MAGI_CUDA_EMULATOR_MEMORY: String(2e9),
-      MAGI_CUDA_EMULATOR_SEED: String(seed),
-      MAGI_CUDA_EMULATOR_SMS: String(multiprocessors),
-    },
-  }).catch(error => error)
+  const env = {
+    ...environment(),
+    MAGI_ATTENTION_REQUIRE_GPU: '2',
+    MAGI_CUDA_EMULATOR_DEVICES: '2',
+    MAGI_CUDA_EMULATOR_MEMORY: String(2e9),
+    MAGI_CUDA_EMULATOR_SEED: String(seed),
+    MAGI_CUDA_EMULATOR_SMS: String(multiprocessors),
+  }
+  const { stdout, stderr } = await runWith(env, [vitest, 'run', ...reporters, ...files]).catch(error => error)
   const { numPassedTests, numFailedTests, success } = JSON.parse(readFileSync(report, 'utf8'))
   return {
     passed: numPassedTests,
     failed: Math.max(numFailedTests, success ? 0 : 1),
     output: `${stdout}\n${stderr}`,
+  }
+}
+
+function runWith(env: NodeJS.ProcessEnv, args: string[]) {
+  return run(process.execPath, args, { cwd: root, env, maxBuffer: 1 << 26 })
+}
+
+/** With the emulator's libraries, and without the variables of the run that this one is part of. */
+function environment(): NodeJS.ProcessEnv {
+  return {
+    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST'))),
+    MAGI_ATTENTION_TENSOR_CUDA_LIB: join(build, 'libmagi_tensor_cuda.so'),
+    MAGI_ATTENTION_FFA_CUDA_LIB: join(build, 'libmagi_ffa_cuda.so'),
+    MAGI_ATTENTION_CUBLAS_LIB: join(build, 'libmagi_cublas_emulator.so'),
   }
 }
