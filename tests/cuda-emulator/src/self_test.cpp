@@ -94,6 +94,21 @@ int main() {
   expect(run([&] { multiply(true, &product); }).empty() && product == 16.0f, "a product that was waited for is there");
   expect(run([&] { multiply(false, &product); }).empty() && std::isnan(product), "one that was not is NaN");
 
+  const auto store_and_multiply = [](bool fence) {
+    if (threadIdx.x >= 128) return;
+    const uint32_t begin = (smem_address(dynamic_shared()) + 1023) / 1024 * 1024;
+    store_matrices(begin + 16 * (threadIdx.x % 32), 0, 0, 0, 0);
+    if (fence) fence_async_proxy();
+    named_barrier_sync(1, 128);
+    float d[16];
+    const uint32_t a[4] = {};
+    wgmma_rs<__nv_bfloat16, 32, 1>(d, a, uint64_t{1} << 62 | uint64_t{1024 >> 4} << 32 | begin >> 4, false);
+    wgmma_commit();
+    wgmma_wait<0>();
+  };
+  expect(fails_with("no fence", [&] { store_and_multiply(false); }), "a product that reads what was stored without a fence");
+  expect(run([&] { store_and_multiply(true); }).empty(), "and with one");
+
   expect(fails_with("deadlock", [] {
            init_barrier(2);
            if (threadIdx.x == 0) barrier_arrive(first_barrier());
