@@ -14,7 +14,7 @@ constexpr int kForwardConsumers = 2;
 constexpr int kForwardTileRows = kForwardConsumers * kWarpgroupRows;
 
 // As many keys as fit into registers and shared memory.
-constexpr int forward_tile_cols(int head_dim) { return head_dim <= 128 ? 128 : head_dim <= 192 ? 112 : 64; }
+constexpr int forward_tile_cols(int head_dim) { return head_dim <= 128 ? 128 : head_dim <= 192 ? 96 : 64; }
 
 // Backward: keys of a tile, 64 for each of two consumers; and rows of a query tile, as many as registers allow.
 constexpr int kBackwardKeyRows = 128;
