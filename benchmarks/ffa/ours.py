@@ -57,7 +57,7 @@ class Attention:
     """Calls for one problem, planned beforehand. Results are in out, lse and grads, which every call overwrites."""
 
     def __init__(self, mask, q, k, v, grad_out, kernel=0, allocate=None, deterministic=False, planner="device", build=None):
-        """allocate(shape, dtype) makes the tensors of the results. build: path of the library; by default, the one that load() names."""
+        """allocate(shape, dtype) makes the tensors of the results. build: path of the library, see load()."""
         load(build)
         self._library = ffa.library
         self._inputs = q, k, v
