@@ -1,18 +1,10 @@
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { describeOnGpu, isEmulated } from './gpu.js'
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
+import { runProgram } from './run-program.js'
 
 /** An invalid access ends the GPU's context, so it happens in a process of its own. */
 function runBroken(env: Record<string, string>): { code: string; message: string } {
-  const program = 'packages/tensor/test/programs/broken-operation.ts'
-  const { stdout, status } = spawnSync(
-    process.execPath,
-    ['--conditions=@magi-attention/source', '--import', 'tsx', program],
-    { cwd: root, encoding: 'utf8', env: { ...process.env, ...env } },
-  )
+  const { stdout, status } = runProgram('broken-operation.ts', env)
   expect(status).toBe(0)
   return JSON.parse(stdout)
 }

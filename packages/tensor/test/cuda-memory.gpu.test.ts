@@ -17,6 +17,7 @@ import {
 } from '@magi-attention/tensor'
 import { expect, it } from 'vitest'
 import { describeOnGpu, isEmulated } from './gpu.js'
+import { runProgram } from './run-program.js'
 
 setFlagsFromString('--expose_gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -76,6 +77,14 @@ describeOnGpu('memory of a GPU', () => {
     expect(cuda.memory_allocated()).toBeGreaterThan(before)
     await settle()
     expect(cuda.memory_allocated()).toBe(before)
+  })
+
+  it('is not left behind by a worker thread that ends', () => {
+    const { stdout, stderr } = runProgram('ending-worker.ts')
+    expect(stderr).toBe('')
+    const { before, meanwhile, after } = JSON.parse(stdout)
+    expect(meanwhile).toBeGreaterThanOrEqual(before + (32 << 20))
+    expect(after).toBe(before)
   })
 
   it('is not left behind by training steps', () => {
