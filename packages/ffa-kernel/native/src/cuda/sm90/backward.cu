@@ -47,7 +47,7 @@ template <typename T, int kHeadDim>
 void run(const BackwardParams& params) {
   using Config = BackwardConfig<kHeadDim>;
   const PlanView& plan = params.plan;
-  const int32_t packed = 1 << packing_shift(params.group_size, kBackwardQueryRows);
+  const int32_t packed = 1 << packing_shift(params.group_size, Config::kQueryRows);
   const int32_t tile_tokens = Config::kQueryRows / packed;
   check(plan.tile_rows == Config::kKeyRows && plan.tile_cols == tile_tokens,
         "plan: expected backward tiles of %d keys by %d queries, got %d by %d", Config::kKeyRows, tile_tokens, plan.tile_rows,

@@ -16,14 +16,14 @@ namespace magi::ffa::sm90 {
 template <int kHeadDim>
 struct BackwardConfig {
   static constexpr int kDim = kHeadDim;
-  static constexpr int kQueryRows = kBackwardQueryRows;
+  static constexpr int kQueryRows = backward_query_rows(kDim);
   static constexpr int kKeyRows = kBackwardKeyRows;
   static constexpr int kConsumers = 2;
   static constexpr int kThreads = (kConsumers + 1) * 128;
 
   // A block has 168 registers a thread to share out.
-  static constexpr int kLoaderRegisters = kDim == 128 ? 24 : 56;
-  static constexpr int kConsumerRegisters = kDim == 128 ? 240 : 224;
+  static constexpr int kLoaderRegisters = 24;
+  static constexpr int kConsumerRegisters = 240;
 
   // S of the next step is computed while this step still reads its Q; dO is needed for one step only.
   static constexpr int kQueryStages = 3;
@@ -40,8 +40,9 @@ struct BackwardConfig {
   static constexpr uint32_t kQueryPanelBytes = kQueryRows * 128;
   static constexpr uint32_t kKeyPanelBytes = kKeyRows * 128;
 
-  // dQ of a step: the consumers share its columns.
-  static constexpr int kGradQueryCols = kDim / kConsumers;
+  // dQ of a step is shared by the consumers: 64 rows each, or where there are no more, half of the columns.
+  static constexpr bool kSplitsQueryCols = kQueryRows == kWarpgroupRows;
+  static constexpr int kGradQueryCols = kSplitsQueryCols ? kDim / kConsumers : kDim;
 };
 
 // What the loaders tell the consumers about a step.

@@ -56,7 +56,9 @@ class BackwardConsumer {
   static constexpr int kRows = Config::kQueryRows;
   static constexpr int kScores = kRows / 2;  // registers of a thread
   static constexpr int kGroups = kRows / 16;
+  static constexpr int kLastBlock = kRows / 64 - 1;  // of 64 columns
   static constexpr int kGradQueries = Config::kGradQueryCols / 2;
+  static_assert(Config::kQueryTileElements / Config::kConsumers == kWarpgroupRows * Config::kGradQueryCols);
   // With softcap there are too few registers to begin dQ and dK before dS is there.
   static constexpr bool kEarlyGradQueries = !kSoftcap;
 
@@ -106,10 +108,12 @@ class BackwardConsumer {
     pin_registers(grad_k);
     wgmma_fence();
     const uint64_t grad_scores = matrix_descriptor(storage_.grad_scores[buffer], 0);
-    // Half of the columns: the second panel of 64, or the second half of the only one.
-    constexpr uint32_t kHalf = kDim == 128 ? Config::kKeyPanelBytes : Config::kGradQueryCols * 2;
-    const uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes) + ((warpgroup_ * kHalf) >> 4);
-    multiply_columns<T, Config::kGradQueryCols, Config::kKeyRows, Config::kQueryPanelBytes>(grad_queries, grad_scores, k);
+    // This consumer's columns are a panel of K, its rows 64 of dS.
+    constexpr uint32_t kCols = Config::kSplitsQueryCols ? Config::kKeyPanelBytes : 0;
+    constexpr uint32_t kRowsBytes = Config::kSplitsQueryCols ? 0 : kWarpgroupRows * 128;
+    const uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes) + ((warpgroup_ * kCols) >> 4);
+    multiply_columns<T, Config::kGradQueryCols, Config::kKeyRows, Config::kQueryPanelBytes>(
+        grad_queries, grad_scores + ((warpgroup_ * kRowsBytes) >> 4), k);
     wgmma_commit();
     const uint64_t own_scores = grad_scores + ((warpgroup_ * Config::kQueryPanelBytes) >> 4);
     multiply_transposed<T, kDim, kRows>(grad_k, own_scores,
@@ -117,15 +121,18 @@ class BackwardConsumer {
     wgmma_commit();
   }
 
-  // dQ takes the registers of S where it needs as many.
-  static constexpr bool kSharesRegisters = kGradQueries == kScores;
-
-  static __device__ __forceinline__ auto& registers_of_grad_queries(float (&scores)[kScores], float (&others)[kGradQueries]) {
-    if constexpr (kSharesRegisters) {
-      return scores;
-    } else {
-      return others;
+  // Those of S beyond dQ's hold P: first its later half, which is computed first, so that each takes the place of what it is made of.
+  static __device__ __forceinline__ void keep_probs(float (&scores)[kScores], const uint32_t (&probs)[kGroups][4]) {
+#pragma unroll
+    for (int i = 0; i < kScores - kGradQueries; ++i) {
+      scores[kGradQueries + i] = __uint_as_float(probs[(i / 4 + kGroups / 2) % kGroups][i % 4]);
     }
+  }
+
+  template <int kCount, int kBegin>
+  static __device__ __forceinline__ float (&part_of(float (&registers)[kScores]))[kCount] {
+    static_assert(kBegin + kCount <= kScores);
+    return reinterpret_cast<float(&)[kCount]>(registers[kBegin]);
   }
 
   static __device__ __forceinline__ int before(int query) { return query == 0 ? Config::kQueryStages - 1 : query - 1; }
@@ -169,8 +176,9 @@ class BackwardConsumer {
     float grad_v[kDim / 2];
     float scores[kScores];
     float grad_probs[kScores];
-    float others[kGradQueries];
-    float(&grad_queries)[kGradQueries] = registers_of_grad_queries(scores, others);
+    // Every product is taken to read what it overwrites, so that registers are free for others only by sharing a name: those of S
+    // hold dQ later in the step, and delta.
+    float(&grad_queries)[kGradQueries] = part_of<kGradQueries, 0>(scores);
     const int32_t key = item.tile * Config::kKeyRows + key_row_;
     int32_t previous_tile = 0;
 
@@ -190,21 +198,26 @@ class BackwardConsumer {
       uint32_t slopes[kGroups][4];  // with softcap
       uint32_t grad_scores[kGroups][4];
 
-      float2 lse2[kRows / 8];
-      fetch_columns(lse2, storage_.lse2[query], lane_column_);
+      ColumnConstants lse2;
+      fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
       wgmma_wait<1>();  // S(m), and all of the step before
       pin_registers(scores);
       if (m > 1) release_step(two_before(query), stage);
-      exponentials<T, kSoftcap, kRows / 8>(params_, scores, probs, slopes, lse2);
+      exponentials<T, kSoftcap, kLastBlock>(params_, scores, probs, slopes, lse2);
+      if constexpr (kLastBlock > 0) {
+        fetch_columns(lse2, storage_.lse2[query], lane_column_);
+        exponentials<T, kSoftcap, 0>(params_, scores, probs, slopes, lse2);
+      }
       if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], key);
 
       pin_registers(probs);
+      keep_probs(scores, probs);
       pin_registers(grad_v);
       wgmma_fence();
       multiply_registers<T, kDim, kRows>(grad_v, probs, matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes),
                                          m > 0);
       wgmma_commit();
-      float2 delta[kRows / 8];
+      ColumnConstants delta;
       if constexpr (kEarlyGradQueries) {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
         if (m > 0) {
@@ -218,7 +231,11 @@ class BackwardConsumer {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
       }
       pin_registers(grad_probs);
-      score_grads<T, kSoftcap, kRows / 8>(grad_probs, probs, slopes, grad_scores, delta);
+      score_grads<T, kSoftcap, 0>(grad_probs, probs, slopes, grad_scores, delta);
+      if constexpr (kRows == 128) {
+        fetch_columns(delta, storage_.delta[stage] + 64, lane_column_);
+        score_grads<T, kSoftcap, 1>(grad_probs, probs, slopes, grad_scores, delta);
+      }
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();

@@ -169,7 +169,7 @@ class BackwardLoader {
     rows_.advance();
   }
 
-  static constexpr int kRowsShift = 6;
+  static constexpr int kRowsShift = Config::kQueryRows == 64 ? 6 : 7;
   static_assert(Config::kQueryRows == 1 << kRowsShift);
 
   const BackwardKernelParams& params_;

@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
       if (token >= params.total_q) return -1;
       return (int64_t{token} * params.num_heads_q + head * params.packed + row % params.packed) * kHeadDim;
     };
-    convert_tile<T, Config::kQueryRows, kHeadDim, true>(
+    convert_tile<T, Config::kQueryRows, kHeadDim, Config::kSplitsQueryCols>(
         params.grad_q_sum + int64_t{block} * Config::kQueryTileElements, params.grad_q, params.float_grads, params.softmax_scale,
         shared, element_of);
     return;

@@ -18,7 +18,7 @@ __device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
 template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessParams params) {
   allow_next_kernel();
-  constexpr int kRows = kBackwardQueryRows;
+  constexpr int kRows = backward_query_rows(kHeadDim);
   constexpr int kLanes = kHeadDim / 8;  // of a row, 16 bytes each
   constexpr int kRowsAtOnce = kThreads / kLanes;
 
