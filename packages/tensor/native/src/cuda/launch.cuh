@@ -23,8 +23,11 @@ void launch(cudaStream_t stream, const char* what, int64_t items, Kernel kernel,
   if (blocks > INT32_MAX) {
     fail(MAGI_UNSUPPORTED, "%s: %lld items are too many for one launch", what, static_cast<long long>(items));
   }
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(arguments...);
-  check_cuda(cudaGetLastError(), what);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(kThreads);
+  config.stream = stream;
+  check_cuda(cudaLaunchKernelEx(&config, kernel, arguments...), what);
 }
 
 // Consecutive elements that are loaded and stored at once, 16 bytes or less at a time.

@@ -1,5 +1,6 @@
 #include "backward_stages.hpp"
-#include "cuda_check.hpp"
+#include "fixed_point.cuh"
+#include "launch.cuh"
 #include "numeric.cuh"
 
 namespace magi::ffa {
@@ -79,20 +80,18 @@ __global__ __launch_bounds__(kThreads) void finish_kernel(const __grid_constant_
 
 void finish_queries(const BackwardParams& params, int32_t packing_shift, const QueryStatistics& statistics,
                     const QueryGradients& grads) {
-  FinishLaunch launch{};
-  launch.params = params;
-  launch.statistics = statistics;
-  launch.grads = grads;
-  launch.packing_shift = packing_shift;
+  FinishLaunch job{};
+  job.params = params;
+  job.statistics = statistics;
+  job.grads = grads;
+  job.packing_shift = packing_shift;
   const bool sinks = params.grad_sink != nullptr && params.sink_layout == MAGI_FFA_SINK_SH;
-  launch.sink_blocks = sinks ? params.num_heads_q : 0;
+  job.sink_blocks = sinks ? params.num_heads_q : 0;
   const bool in_place = grads.sums == params.grad_q;
   const int64_t pairs = in_place ? 0 : int64_t{params.total_q} * params.num_heads_q * params.head_dim / 2;
-  const int64_t blocks = launch.sink_blocks + (pairs + kThreads - 1) / kThreads;
-  if (blocks == 0) return;
+  const int64_t blocks = job.sink_blocks + (pairs + kThreads - 1) / kThreads;
   const auto kernel = params.dtype == MAGI_BFLOAT16 ? finish_kernel<__nv_bfloat16> : finish_kernel<__half>;
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, params.stream>>>(launch);
-  check_cuda(cudaGetLastError(), "attention's postprocessing kernel");
+  launch(kernel, {blocks, kThreads, params.stream}, job, "backward postprocess");
 }
 
 }  // namespace magi::ffa

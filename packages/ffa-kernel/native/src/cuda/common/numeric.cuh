@@ -4,38 +4,15 @@
 
 #include <cstdint>
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "ptx.cuh"
 
 namespace magi::ffa {
 
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
-__device__ __forceinline__ float exp2_approx(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-
 // 1 - 2 / (e^2x + 1): its error of some 1e-7 is far below that of the processor's tanh, which would show in the logits.
 __device__ __forceinline__ float tanh_exact(float x) { return 1.0f - __fdividef(2.0f, exp2_approx(2.0f * kLog2E * x) + 1.0f); }
-
-// Two neighbours in memory as one register, the first in the low half.
-template <typename Element>
-__device__ __forceinline__ uint32_t pack_pair(float first, float second);
-template <>
-__device__ __forceinline__ uint32_t pack_pair<__nv_bfloat16>(float first, float second) {
-  uint32_t result;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(second), "f"(first));
-  return result;
-}
-template <>
-__device__ __forceinline__ uint32_t pack_pair<__half>(float first, float second) {
-  uint32_t result;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(second), "f"(first));
-  return result;
-}
 
 __device__ __forceinline__ float2 unpack_pair(uint32_t pair, __nv_bfloat16) {
   return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "backward_stages.hpp"
-#include "cuda_check.hpp"
+#include "launch.cuh"
 #include "numeric.cuh"
 
 namespace magi::ffa {
@@ -105,23 +105,21 @@ __global__ __launch_bounds__(kThreads) void prepare_kernel(const __grid_constant
 }  // namespace
 
 void prepare_queries(const BackwardParams& params, int32_t packing_shift, const QueryStatistics& statistics, uint32_t* maxima) {
-  PrepareLaunch launch{};
-  launch.params = params;
-  launch.statistics = statistics;
-  launch.maxima = maxima;
-  launch.packing_shift = packing_shift;
-  launch.lanes_per_row = params.head_dim <= 64 ? 8 : params.head_dim <= 128 ? 16 : 32;
+  PrepareLaunch job{};
+  job.params = params;
+  job.statistics = statistics;
+  job.maxima = maxima;
+  job.packing_shift = packing_shift;
+  job.lanes_per_row = params.head_dim <= 64 ? 8 : params.head_dim <= 128 ? 16 : 32;
   if (maxima != nullptr) {
     check_cuda(cudaMemsetAsync(maxima, 0, 2 * sizeof(uint32_t), params.stream), "maxima");
     const int64_t keys = int64_t{params.total_k} * params.num_heads_kv * params.head_dim;
-    launch.maxima_blocks = static_cast<int32_t>(std::min<int64_t>(kMaximaBlocks, (keys + 8 * kThreads - 1) / (8 * kThreads)));
+    job.maxima_blocks = static_cast<int32_t>(std::min<int64_t>(kMaximaBlocks, (keys + 8 * kThreads - 1) / (8 * kThreads)));
   }
-  const int64_t threads = int64_t{params.total_q} * params.num_heads_q * launch.lanes_per_row;
-  const int64_t blocks = launch.maxima_blocks + (threads + kThreads - 1) / kThreads;
-  if (blocks == 0) return;
+  const int64_t threads = int64_t{params.total_q} * params.num_heads_q * job.lanes_per_row;
+  const int64_t blocks = job.maxima_blocks + (threads + kThreads - 1) / kThreads;
   const auto kernel = params.dtype == MAGI_BFLOAT16 ? prepare_kernel<__nv_bfloat16> : prepare_kernel<__half>;
-  kernel<<<static_cast<unsigned>(blocks), kThreads, 0, params.stream>>>(launch);
-  check_cuda(cudaGetLastError(), "attention's preprocessing kernel");
+  launch(kernel, {blocks, kThreads, params.stream}, job, "backward preprocess");
 }
 
 }  // namespace magi::ffa

@@ -1,6 +1,6 @@
 // The four kernels of the planner: read the bands, count the runs of each row tile, find places and order, write the runs.
 // Nothing depends on timing: the same slices give the same plan.
-#include "../common/cuda_check.hpp"
+#include "../common/launch.cuh"
 #include "run_sinks.hpp"
 #include "warp.cuh"
 
@@ -232,12 +232,12 @@ __global__ void __launch_bounds__(kTileThreads, 4) write_runs(const PlanJob job)
 
 void enqueue_plan(const PlanJob& job, cudaStream_t stream) {
   const int32_t read_blocks = max_of(ceil_div(job.num_bands, kReadThreads), 1);
-  read_bands<<<read_blocks, kReadThreads, 0, stream>>>(job);
   const int32_t tile_blocks = ceil_div(job.num_tiles, kTileWarps);
-  if (tile_blocks > 0) count_runs<<<tile_blocks, kTileThreads, 0, stream>>>(job);
-  arrange_tiles<<<1, kArrangeThreads, 0, stream>>>(job);
-  if (tile_blocks > 0) write_runs<<<tile_blocks, kTileThreads, 0, stream>>>(job);
-  check_cuda(cudaGetLastError(), "planning on the device");
+  constexpr const char* kWhat = "planning on the device";
+  launch(read_bands, {read_blocks, kReadThreads, stream}, job, kWhat);
+  launch(count_runs, {tile_blocks, kTileThreads, stream}, job, kWhat);
+  launch(arrange_tiles, {1, kArrangeThreads, stream}, job, kWhat);
+  launch(write_runs, {tile_blocks, kTileThreads, stream}, job, kWhat);
 }
 
 }  // namespace magi::ffa::plan

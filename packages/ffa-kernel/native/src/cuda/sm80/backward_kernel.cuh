@@ -8,6 +8,7 @@
 #define MAGI_FFA_SM80_BACKWARD_KERNEL_CUH
 
 #include "../common/column_mask.cuh"
+#include "../common/fixed_point.cuh"
 #include "../common/numeric.cuh"
 #include "backward.hpp"
 #include "backward_products.cuh"
@@ -25,24 +26,6 @@ struct QueryStage {
   uint32_t lse2;  // addresses of [kCols]
   uint32_t delta;
 };
-
-__device__ __forceinline__ float2 load_shared_pair(uint32_t address) {
-  float2 pair;
-  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(pair.x), "=f"(pair.y) : "r"(address) : "memory");
-  return pair;
-}
-__device__ __forceinline__ void store_shared(uint32_t address, uint32_t word) {
-  asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(word) : "memory");
-}
-
-__device__ __forceinline__ void add_pair(float* place, float x, float y) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("red.global.add.v2.f32 [%0], {%1, %2};" ::"l"(place), "f"(x), "f"(y) : "memory");
-#else
-  atomicAdd(place, x);
-  atomicAdd(place + 1, y);
-#endif
-}
 
 __device__ __forceinline__ void add_fixed(int64_t* place, float value) {
   atomicAdd(reinterpret_cast<unsigned long long*>(place), static_cast<unsigned long long>(__float2ll_rn(value)));
@@ -124,9 +107,8 @@ __global__ __launch_bounds__(BackwardShape<kDim>::kThreads, 1) void backward_ker
   constexpr int kRows = Shape::kRows, kCols = Shape::kCols, kBlocks = kCols / 8, kPartBlocks = Shape::kPartDim / 8;
   const BackwardParams& params = launch.params;
   const PlanView& plan = params.plan;
-  extern __shared__ __align__(128) char shared[];
   __shared__ TileRuns runs;
-  const SharedTile<kRows, kDim> keys{smem_address(shared)};
+  const SharedTile<kRows, kDim> keys{smem_address(dynamic_shared())};
   const SharedTile<kRows, kDim> values{keys.base + keys.kBytes};
   const SharedTile<kRows, kCols> grad_scores{values.base + values.kBytes};
   const auto stage_at = [&](int index) {

@@ -201,9 +201,8 @@ __global__ __launch_bounds__(ForwardShape<kDim>::kThreads, ForwardShape<kDim>::k
   const ForwardLaunch& launch = constants.launch;
   const ForwardParams& params = launch.params;
   const PlanView& plan = params.plan;
-  extern __shared__ __align__(128) char shared[];
   __shared__ TileRuns runs;
-  const SharedTile<kRows, kDim> queries{smem_address(shared)};
+  const SharedTile<kRows, kDim> queries{smem_address(dynamic_shared())};
   const SharedTile<kCols, kDim> keys{queries.base + queries.kBytes};
   const SharedTile<kCols, kDim> values{keys.base + keys.kBytes};
   const int lane = threadIdx.x % 32;
@@ -263,7 +262,7 @@ __global__ __launch_bounds__(ForwardShape<kDim>::kThreads, ForwardShape<kDim>::k
       for (int m = 0; m < kRowTiles; ++m) {
         // Registers are short: two rows at a time, and nothing of it computed ahead of the loop.
         int row = row0 + 16 * m + lane / 4;
-        asm volatile("" : "+r"(row));
+        make_opaque(row);
         const int tokens[2] = {rows.token(row), rows.token(row + 8)};
         uint32_t bits[2];
         visible_bits<kCols>(bits, tokens, cursor, plan, 0, lane);

@@ -5,14 +5,9 @@
 
 #include <cstdint>
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include "../common/ptx.cuh"
 
 namespace magi::ffa::sm80 {
-
-__device__ __forceinline__ uint32_t smem_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 // d += a b for a [16, 16] and b [16, 8]. With g = lane / 4 and t = lane % 4, a thread holds
 //   d: (row g, columns 2t, 2t+1), (row g+8, columns 2t, 2t+1)

@@ -148,7 +148,8 @@ void run(const BackwardParams& params) {
   if (needs_ranks) launch_backward_ranks(plan, query_tiles, reinterpret_cast<int32_t*>(base + ranks_at), params.stream);
   launch_preprocess<T, kHeadDim>(before, params.stream);
   if (schedule.num_items > 0) {
-    launch_backward<T, kHeadDim>(main, softcap, std::min(schedule.num_items, std::max(params.num_sms, 1)), params.stream);
+    const int32_t blocks = std::min(schedule.num_items, std::max(params.num_sms, 1));
+    launch_backward<T, kHeadDim>(main, {params.device, params.stream, blocks, softcap});
   }
   launch_postprocess<T, kHeadDim>(after, params.stream);
 }

@@ -4,8 +4,8 @@
 namespace magi::ffa::sm90 {
 
 template <>
-void launch_backward<__nv_bfloat16, 64>(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
-  start_backward<__nv_bfloat16, 64>(params, softcap, blocks, stream);
+void launch_backward<__nv_bfloat16, 64>(const BackwardKernelParams& params, const BackwardLaunch& options) {
+  start_backward<__nv_bfloat16, 64>(params, options);
 }
 
 }  // namespace magi::ffa::sm90

@@ -6,8 +6,12 @@
 
 #include <cuda.h>
 
+#include "../common/numeric.cuh"
 #include "../params.hpp"
 #include "backward_runs.cuh"
+#include "matrix_descriptor.cuh"
+#include "ring.cuh"
+#include "shared_storage.cuh"
 #include "tile_sizes.hpp"
 
 namespace magi::ffa::sm90 {

@@ -9,11 +9,6 @@
 
 namespace magi::ffa::sm90 {
 
-__device__ __forceinline__ void add_to_global(float* target, float a, float b, float c, float d) {
-  asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(target), "f"(a), "f"(b), "f"(c), "f"(d)
-               : "memory");
-}
-
 // Rows of [total_k, num_heads_kv, kDim].
 template <typename T, int kDim>
 __device__ __forceinline__ void store_key_rows(const BackwardKernelParams& params, void* target, int32_t head, int32_t key,

@@ -6,9 +6,16 @@
 
 namespace magi::ffa::sm90 {
 
-// Chosen by element type, head_dim and softcap; each instantiation is a source file of its own.
+struct BackwardLaunch {
+  int32_t device;
+  cudaStream_t stream;
+  int32_t blocks;
+  bool softcap;
+};
+
+// Chosen by element type and head_dim; each instantiation is a source file of its own.
 template <typename T, int kHeadDim>
-void launch_backward(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream);
+void launch_backward(const BackwardKernelParams& params, const BackwardLaunch& options);
 
 BackwardSchedule backward_schedule(const BackwardParams& params, int32_t num_query_tiles);
 

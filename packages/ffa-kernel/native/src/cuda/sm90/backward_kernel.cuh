@@ -3,8 +3,11 @@
 #ifndef MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 #define MAGI_FFA_SM90_BACKWARD_KERNEL_CUH
 
+#include <type_traits>
+
+#include "../common/launch.cuh"
 #include "backward_consumer.cuh"
-#include "backward_launch.cuh"
+#include "backward_host.hpp"
 #include "backward_loader.cuh"
 #include "backward_reducer.cuh"
 
@@ -36,8 +39,7 @@ __device__ inline void prepare_barriers(BackwardStorage<Config>& storage) {
 
 template <typename Config, typename T, bool kSoftcap, bool kDeterministic>
 __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __grid_constant__ BackwardKernelParams params) {
-  extern __shared__ __align__(1024) uint8_t memory[];
-  BackwardStorage<Config>& storage = *reinterpret_cast<BackwardStorage<Config>*>(memory);
+  auto& storage = shared_storage<BackwardStorage<Config>>();
   const int warpgroup = __shfl_sync(0xFFFFFFFFu, threadIdx.x / 128, 0);
   if (threadIdx.x == 0) {
     prepare_barriers(storage);
@@ -66,12 +68,19 @@ __global__ void __launch_bounds__(Config::kThreads, 1) backward_kernel(const __g
 }
 
 template <typename T, int kHeadDim>
-void start_backward(const BackwardKernelParams& params, bool softcap, int32_t blocks, cudaStream_t stream) {
+void start_backward(const BackwardKernelParams& params, const BackwardLaunch& options) {
   using Config = BackwardConfig<kHeadDim>;
+  constexpr int kBytes = shared_bytes<BackwardStorage<Config>>();
+  const LaunchShape shape = {options.blocks, Config::kThreads, options.stream, kBytes, true};
+  const auto start = [&](auto softcap, auto deterministic) {
+    launch_large<backward_kernel<Config, T, softcap.value, deterministic.value>>(options.device, shape, params, "backward kernel");
+  };
   const bool deterministic = params.turns != nullptr;
-  auto kernel = deterministic ? backward_kernel<Config, T, false, true> : backward_kernel<Config, T, false, false>;
-  if (softcap) kernel = deterministic ? backward_kernel<Config, T, true, true> : backward_kernel<Config, T, true, false>;
-  launch(kernel, {blocks, Config::kThreads, sizeof(BackwardStorage<Config>), stream, true}, params, "backward kernel");
+  if (options.softcap) {
+    deterministic ? start(std::true_type{}, std::true_type{}) : start(std::true_type{}, std::false_type{});
+  } else {
+    deterministic ? start(std::false_type{}, std::true_type{}) : start(std::false_type{}, std::false_type{});
+  }
 }
 
 }  // namespace magi::ffa::sm90

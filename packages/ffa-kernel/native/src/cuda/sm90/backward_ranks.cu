@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backward_launch.cuh"
+#include "../common/launch.cuh"
 
 namespace magi::ffa::sm90 {
 namespace {
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kThreads) ranks_kernel(const RanksParams param
 void launch_backward_ranks(const PlanView& plan, int32_t num_query_tiles, int32_t* ranks, cudaStream_t stream) {
   const int32_t blocks = std::max((num_query_tiles + kThreads - 1) / kThreads, 1);
   const RanksParams params{plan, num_query_tiles, ranks};
-  launch(ranks_kernel, {blocks, kThreads, 0, stream, false}, params, "backward ranks");
+  launch(ranks_kernel, {blocks, kThreads, stream}, params, "backward ranks");
 }
 
 }  // namespace magi::ffa::sm90

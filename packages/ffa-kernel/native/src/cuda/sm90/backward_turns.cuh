@@ -20,11 +20,9 @@ class BackwardTurn {
                                              : dense_rank(params, column, key_tile);
   }
 
+  // The sums are written by TMA, the counter is not: hence the fences.
   __device__ __forceinline__ void wait() const {
-    int32_t done;
-    do {
-      asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(done) : "l"(done_) : "memory");
-    } while (done != rank_);
+    wait_for_count(done_, rank_);
     fence_async_proxy_global();
   }
 
@@ -32,13 +30,10 @@ class BackwardTurn {
   __device__ __forceinline__ void pass() const {
     fence_async_proxy_global();
     __threadfence();
-    asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(done_) : "memory");
+    count_up(done_);
   }
 
  private:
-  // The sums are written by the async proxy, the counter by the generic one.
-  static __device__ __forceinline__ void fence_async_proxy_global() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
-
   // The key tiles that visit a query tile are consecutive: those that meet the rows of the band that its columns see.
   static __device__ __forceinline__ int32_t dense_rank(const BackwardKernelParams& params, int32_t column, int32_t key_tile) {
     const PlanView& plan = params.plan;

@@ -36,9 +36,7 @@ __device__ __forceinline__ void init_barriers(ForwardShared<Shape>& shared) {
 template <typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     forward_kernel(const __grid_constant__ ForwardKernelParams params) {
-  extern __shared__ char dynamic_shared[];
-  auto& shared = *reinterpret_cast<ForwardShared<Shape>*>(
-      dynamic_shared + ((1024 - (smem_address(dynamic_shared) & 1023)) & 1023));
+  auto& shared = shared_storage<ForwardShared<Shape>>();
   const int warpgroup = __shfl_sync(0xffffffff, threadIdx.x / 128, 0);
   const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32 % 4, 0);
   const int lane = threadIdx.x % 32;

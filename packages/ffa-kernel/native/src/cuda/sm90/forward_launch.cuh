@@ -4,9 +4,8 @@
 
 #include <algorithm>
 
-#include "../common/cuda_check.hpp"
+#include "../common/launch.cuh"
 #include "../common/packing.hpp"
-#include "../common/shared_memory.hpp"
 #include "forward_kernel.cuh"
 #include "launch_counters.hpp"
 #include "tensor_map.hpp"
@@ -62,13 +61,11 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
 template <typename Shape>
 void launch_forward(const ForwardParams& params) {
   const ForwardKernelParams kernel_params = forward_kernel_params(params, Shape::kCols);
-  constexpr size_t kBytes = sizeof(ForwardShared<Shape>) + 1024;
-  static_assert(kBytes <= 232448, "a block has 227 KB of shared memory");
-  allow_shared_memory<forward_kernel<Shape>>(params.device, kBytes);
   const int64_t items = int64_t{params.plan.num_tiles} * kernel_params.num_row_heads;
-  const int blocks = static_cast<int>(std::min<int64_t>(items, std::max(params.num_sms, 1)));
-  forward_kernel<Shape><<<blocks, Shape::kThreads, kBytes, params.stream>>>(kernel_params);
-  check_cuda(cudaGetLastError(), "forward kernel");
+  const int64_t blocks = std::min<int64_t>(items, std::max(params.num_sms, 1));
+  launch_large<forward_kernel<Shape>>(params.device,
+                                      {blocks, Shape::kThreads, params.stream, shared_bytes<ForwardShared<Shape>>()},
+                                      kernel_params, "forward kernel");
 }
 
 // Chosen by element type, head_dim and what happens to the scores; each instantiation is a source file of its own.

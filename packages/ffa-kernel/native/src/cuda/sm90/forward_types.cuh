@@ -6,7 +6,10 @@
 
 #include "../common/numeric.cuh"
 #include "../params.hpp"
+#include "matrix_descriptor.cuh"
 #include "ptx.cuh"
+#include "ring.cuh"
+#include "shared_storage.cuh"
 #include "tile_sizes.hpp"
 
 namespace magi::ffa::sm90 {

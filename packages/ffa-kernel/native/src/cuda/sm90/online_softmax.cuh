@@ -2,7 +2,7 @@
 #ifndef MAGI_FFA_SM90_ONLINE_SOFTMAX_CUH
 #define MAGI_FFA_SM90_ONLINE_SOFTMAX_CUH
 
-#include "ptx.cuh"
+#include "../common/numeric.cuh"
 
 namespace magi::ffa::sm90 {
 

@@ -1,7 +1,7 @@
 #include "postprocess.cuh"
 
 #include "backward_config.cuh"
-#include "backward_launch.cuh"
+#include "../common/launch.cuh"
 #include "ptx.cuh"
 
 namespace magi::ffa::sm90 {
@@ -119,7 +119,7 @@ void launch_postprocess(const PostprocessParams& params, cudaStream_t stream) {
   int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
   if (params.grad_k_sum != nullptr) blocks += 2 * params.num_heads_kv * params.num_key_tiles;
   if (params.grad_sink != nullptr) blocks += params.num_heads_q;
-  launch(postprocess_kernel<T, kHeadDim>, {blocks, kThreads, 0, stream, true}, params, "backward postprocess");
+  launch(postprocess_kernel<T, kHeadDim>, {blocks, kThreads, stream, 0, true}, params, "backward postprocess");
 }
 
 template void launch_postprocess<__nv_bfloat16, 64>(const PostprocessParams&, cudaStream_t);

@@ -1,6 +1,7 @@
 #include "preprocess.cuh"
 
-#include "backward_launch.cuh"
+#include "../common/launch.cuh"
+#include "../common/numeric.cuh"
 #include "tile_sizes.hpp"
 #include "ptx.cuh"
 
@@ -63,7 +64,7 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream) {
   const int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
-  launch(preprocess_kernel<T, kHeadDim>, {blocks, kThreads, 0, stream, false}, params, "backward preprocess");
+  launch(preprocess_kernel<T, kHeadDim>, {blocks, kThreads, stream}, params, "backward preprocess");
 }
 
 template void launch_preprocess<__nv_bfloat16, 64>(const PreprocessParams&, cudaStream_t);

@@ -1,5 +1,5 @@
 // Hopper's instructions that CUDA C++ has no names for: barriers in shared memory, the tensor memory accelerator,
-// matrix descriptors, register budgets. See the PTX ISA for each instruction.
+// matrix products, register budgets, kernels that overlap. See the PTX ISA for each instruction.
 #ifndef MAGI_FFA_SM90_PTX_CUH
 #define MAGI_FFA_SM90_PTX_CUH
 
@@ -7,14 +7,10 @@
 
 #include <cuda.h>
 
-#include "../common/numeric.cuh"
+#include "../common/ptx.cuh"
 #include "wgmma.cuh"
 
 namespace magi::ffa::sm90 {
-
-__device__ __forceinline__ uint32_t smem_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 // One lane of a converged warp; the compiler then knows that the code under it is uniform.
 __device__ __forceinline__ bool elect_one() {
@@ -68,20 +64,6 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity)
   }
 #endif
 }
-
-// A place in a ring of kStages buffers. The parity flips with each lap.
-template <int kStages>
-struct RingPosition {
-  int stage = 0;
-  uint32_t phase = 0;
-
-  __device__ __forceinline__ void advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      phase ^= 1;
-    }
-  }
-};
 
 // ---- named barriers: 0 is __syncthreads() ----
 
@@ -179,25 +161,13 @@ __device__ __forceinline__ void bulk_wait() {
   asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+// Orders accesses to global memory by TMA and ordinary ones, either way.
+__device__ __forceinline__ void fence_async_proxy_global() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
+
 // Orders this thread's ordinary accesses to shared memory before later ones by wgmma and TMA (after a barrier).
 __device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- wgmma ----
-
-// Descriptor of a tile in 128-byte swizzled panels of 64 elements: panel_bytes apart, each a multiple of 1024 bytes. For
-// K-major operands panel_bytes is ignored. Advance by adding (bytes >> 4).
-__device__ __forceinline__ uint64_t matrix_descriptor(const void* smem, uint32_t panel_bytes) {
-  constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
-  constexpr uint64_t kRowGroup = uint64_t{1024 >> 4} << 32;
-  const uint64_t address = (smem_address(smem) & 0x3FFFF) >> 4;
-  return kSwizzle128 | kRowGroup | (uint64_t{panel_bytes >> 4} << 16) | address;
-}
-
-// A descriptor further on. Offsets never leave the low word, and 32-bit sums are cheaper.
-__device__ __forceinline__ uint64_t advance_descriptor(uint64_t descriptor, uint32_t bytes) {
-  const uint32_t low = static_cast<uint32_t>(descriptor) + (bytes >> 4);
-  return (descriptor & 0xffffffff00000000ull) | low;
-}
 
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -222,6 +192,32 @@ __device__ __forceinline__ void pin_registers(uint32_t (&registers)[N][M]) {
     for (int j = 0; j < M; ++j) asm volatile("" : "+r"(registers[i][j])::"memory");
   }
 }
+
+// ---- other blocks, other kernels ----
+
+// Until the counter has this value; then what was written before it was counted up is visible, too.
+__device__ __forceinline__ void wait_for_count(const int32_t* counter, int32_t value) {
+  int32_t found;
+  do {
+    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(found) : "l"(counter) : "memory");
+  } while (found != value);
+}
+
+__device__ __forceinline__ void count_up(int32_t* counter) {
+  asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
+// Four neighbours, at a multiple of 16 bytes, in no order with other sums.
+__device__ __forceinline__ void add_to_global(float* target, float a, float b, float c, float d) {
+  asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(target), "f"(a), "f"(b), "f"(c), "f"(d)
+               : "memory");
+}
+
+// Until all that the kernel before this one wrote is visible.
+__device__ __forceinline__ void wait_for_previous_kernel() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+
+// The blocks of the next kernel may take the place of blocks that end.
+__device__ __forceinline__ void allow_next_kernel() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 
 // ---- registers, matrices ----
 
