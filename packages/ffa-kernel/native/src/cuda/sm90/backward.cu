@@ -7,6 +7,7 @@
 #include "../common/packing.hpp"
 #include "backward_host.hpp"
 #include "backward_ranks.cuh"
+#include "backward_schedule.hpp"
 #include "postprocess.cuh"
 #include "preprocess.cuh"
 #include "ptx.cuh"
@@ -57,6 +58,7 @@ void run(const BackwardParams& params) {
   const int32_t query_heads = params.num_heads_q / packed;
   const BackwardSchedule schedule = backward_schedule(params, query_tiles);
   const bool sums_keys = schedule.num_chunks > 1;
+  const int64_t max_entries = int64_t{plan.num_tiles} * schedule.num_chunks;
   const bool needs_ranks = params.deterministic && plan.tile_runs != nullptr;
 
   Layout layout;
@@ -69,12 +71,17 @@ void run(const BackwardParams& params) {
   const int64_t next_item_at = layout.take<int32_t>(1);
   const int64_t zero_bytes = layout.bytes();
   const int64_t query_rows = int64_t{query_heads} * query_tiles * Config::kQueryRows;
+  const int64_t header_at = layout.take<BackwardItemList::Header>(1);
+  const int64_t entries_at = layout.take<int4>(max_entries);
   const int64_t lse2_at = layout.take<float>(query_rows);
   const int64_t delta_at = layout.take<float>(query_rows);
   const int64_t ranks_at = layout.take<int32_t>(needs_ranks ? int64_t{plan.num_tiles} * query_tiles : 0);
   const StreamMemory workspace(static_cast<size_t>(layout.bytes()), params.stream);
   char* const base = workspace.as<char>();
   const auto floats = [base](int64_t at) { return reinterpret_cast<float*>(base + at); };
+
+  const BackwardItemList items = {reinterpret_cast<BackwardItemList::Header*>(base + header_at),
+                                  reinterpret_cast<int4*>(base + entries_at)};
 
   PreprocessParams before{};
   before.out = params.out;
@@ -88,6 +95,9 @@ void run(const BackwardParams& params) {
   before.num_heads_q = params.num_heads_q;
   before.packed = packed;
   before.num_query_tiles = query_tiles;
+  before.plan = plan;
+  before.schedule = schedule;
+  before.items = items;
 
   BackwardKernelParams main{};
   main.q_map = query_map(params.q, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
@@ -98,7 +108,8 @@ void run(const BackwardParams& params) {
     main.v_map = key_map(params.v, params.dtype, params.total_k, params.num_heads_kv, kHeadDim, Config::kKeyRows);
   }
   main.plan = plan;
-  main.schedule = schedule;
+  main.items = items;
+  main.reverse_tiles = schedule.reverse_tiles;
   main.lse2 = before.lse2;
   main.delta = before.delta;
   main.grad_q = floats(grad_q_at);
@@ -139,7 +150,8 @@ void run(const BackwardParams& params) {
   after.num_heads_kv = params.num_heads_kv;
   after.packed = packed;
   after.num_query_tiles = query_tiles;
-  after.num_key_tiles = plan.num_tiles;
+  after.plan = plan;
+  after.schedule = schedule;
   after.sink_tokens = params.sink_tokens;
   after.sink_per_query = params.sink_layout == MAGI_FFA_SINK_SSH;
   after.float_grads = main.float_grads;
@@ -147,8 +159,8 @@ void run(const BackwardParams& params) {
 
   if (needs_ranks) launch_backward_ranks(plan, query_tiles, reinterpret_cast<int32_t*>(base + ranks_at), params.stream);
   launch_preprocess<T, kHeadDim>(before, params.stream);
-  if (schedule.num_items > 0) {
-    const int32_t blocks = std::min(schedule.num_items, std::max(params.num_sms, 1));
+  if (plan.num_tiles > 0) {
+    const int32_t blocks = static_cast<int32_t>(std::min<int64_t>(max_entries * params.num_heads_kv, params.num_sms));
     launch_backward<T, kHeadDim>(main, {params.device, params.stream, blocks, softcap});
   }
   launch_postprocess<T, kHeadDim>(after, params.stream);

@@ -10,8 +10,11 @@
 //   dS(m) = P * (dP - delta)       while these run
 //   copy dQ(m - 1)                 while dK(m - 1) runs
 //   issue S(m + 1), dP(m + 1)
+// Where a step has 128 queries, registers allow fewer products at a time: dV(m) is issued when dS(m) has been computed.
 #ifndef MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
+
+#include <type_traits>
 
 #include "backward_config.cuh"
 #include "backward_epilogue.cuh"
@@ -42,12 +45,13 @@ class BackwardConsumer {
   __device__ __forceinline__ void run() {
     for (;;) {
       barrier_wait(&storage_.item_full[item_.stage], item_.phase);
-      const BackwardItem item = storage_.items[item_.stage];
+      // Its members are read where they are needed: registers are scarce.
+      const BackwardItem& item = storage_.items[item_.stage];
+      if (item.tile == BackwardItem::kEnd) return;
+      run_item(item);
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.item_empty[item_.stage]);
       item_.advance();
-      if (item.tile == BackwardItem::kEnd) return;
-      run_item(item);
     }
   }
 
@@ -61,6 +65,8 @@ class BackwardConsumer {
   static_assert(Config::kQueryTileElements / Config::kConsumers == kWarpgroupRows * Config::kGradQueryCols);
   // With softcap there are too few registers to begin dQ and dK before dS is there.
   static constexpr bool kEarlyGradQueries = !kSoftcap;
+  static constexpr bool kEarlyGradValues = kRows == 64;
+  static constexpr bool kLateGradProbs = kSoftcap && kRows == 128;
 
   __device__ __forceinline__ void issue_scores(float (&scores)[kScores], int stage) {
     pin_registers(scores);
@@ -77,6 +83,15 @@ class BackwardConsumer {
     const uint64_t v = matrix_descriptor(storage_.v, 0) + ((warpgroup_ * kWarpgroupRows * 128) >> 4);
     const uint64_t grad_out = matrix_descriptor(storage_.grad_out[stage], 0);
     multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(grad_probs, v, grad_out);
+    wgmma_commit();
+  }
+
+  __device__ __forceinline__ void issue_grad_values(float (&grad_v)[kDim / 2], const uint32_t (&probs)[kGroups][4], int stage,
+                                                    bool add) {
+    pin_registers(grad_v);
+    wgmma_fence();
+    const uint64_t grad_out = matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes);
+    multiply_registers<T, kDim, kRows>(grad_v, probs, grad_out, add);
     wgmma_commit();
   }
 
@@ -167,19 +182,25 @@ class BackwardConsumer {
     if (thread_ == 0) barrier_arrive(barrier);
   }
 
+  // The upper of the thread's two rows.
+  __device__ __forceinline__ int32_t first_key(const BackwardItem& item) const {
+    return item.tile * Config::kKeyRows + key_row_;
+  }
+
   __device__ __forceinline__ void run_item(const BackwardItem& item) {
-    if (item.num_steps == 0) {
-      if (params_.schedule.num_chunks == 1) store_zeros<Config, T>(params_, item, item.tile * Config::kKeyRows + key_row_);
+    const int32_t num_steps = item.num_steps;
+    if (num_steps == 0) {
+      store_zeros<Config, T>(params_, item, first_key(item));
       return;
     }
     float grad_k[kDim / 2];
     float grad_v[kDim / 2];
     float scores[kScores];
-    float grad_probs[kScores];
+    float own_grad_probs[kScores];
+    float(&grad_probs)[kScores] = kLateGradProbs ? scores : own_grad_probs;
     // Every product is taken to read what it overwrites, so that registers are free for others only by sharing a name: those of S
     // hold dQ later in the step, and delta.
     float(&grad_queries)[kGradQueries] = part_of<kGradQueries, 0>(scores);
-    const int32_t key = item.tile * Config::kKeyRows + key_row_;
     int32_t previous_tile = 0;
 
     barrier_wait(&storage_.keys_full, key_phase_);
@@ -188,7 +209,7 @@ class BackwardConsumer {
     barrier_wait(&storage_.values_full, key_phase_);
     key_phase_ ^= 1;
     barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-    issue_grad_probs(grad_probs, grad_.stage);
+    if constexpr (!kLateGradProbs) issue_grad_probs(grad_probs, grad_.stage);
 
 #pragma unroll 1
     for (int32_t m = 0;; ++m) {
@@ -200,7 +221,7 @@ class BackwardConsumer {
 
       ColumnConstants lse2;
       fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
-      wgmma_wait<1>();  // S(m), and all of the step before
+      wgmma_wait<kLateGradProbs ? 0 : 1>();  // S(m), and all of the step before
       pin_registers(scores);
       if (m > 1) release_step(two_before(query), stage);
       exponentials<T, kSoftcap, kLastBlock>(params_, scores, probs, slopes, lse2);
@@ -208,34 +229,37 @@ class BackwardConsumer {
         fetch_columns(lse2, storage_.lse2[query], lane_column_);
         exponentials<T, kSoftcap, 0>(params_, scores, probs, slopes, lse2);
       }
-      if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], key);
+      if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], first_key(item));
 
       pin_registers(probs);
-      keep_probs(scores, probs);
-      pin_registers(grad_v);
-      wgmma_fence();
-      multiply_registers<T, kDim, kRows>(grad_v, probs, matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes),
-                                         m > 0);
-      wgmma_commit();
+      if constexpr (kLateGradProbs) {
+        issue_grad_probs(grad_probs, stage);
+      } else {
+        keep_probs(scores, probs);
+      }
+      if constexpr (kEarlyGradValues) issue_grad_values(grad_v, probs, stage, m > 0);
       ColumnConstants delta;
       if constexpr (kEarlyGradQueries) {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
         if (m > 0) {
           issue_late_products(grad_queries, grad_k, before(query), m > 1);
-          wgmma_wait<3>();  // dP(m)
+          wgmma_wait<kEarlyGradValues ? 3 : 2>();  // dP(m)
         } else {
-          wgmma_wait<1>();
+          wgmma_wait<kEarlyGradValues ? 1 : 0>();
         }
       } else {
-        wgmma_wait<1>();
+        wgmma_wait<kEarlyGradValues ? 1 : 0>();
         fetch_columns(delta, storage_.delta[stage], lane_column_);
       }
       pin_registers(grad_probs);
+      // Else the compiler takes P apart, which for float16 is work, before dP is there, and has no place for the parts.
+      if constexpr (!kEarlyGradValues && std::is_same_v<T, __half>) pin_registers(probs);
       score_grads<T, kSoftcap, 0>(grad_probs, probs, slopes, grad_scores, delta);
-      if constexpr (kRows == 128) {
+      if constexpr (kLastBlock > 0) {
         fetch_columns(delta, storage_.delta[stage] + 64, lane_column_);
         score_grads<T, kSoftcap, 1>(grad_probs, probs, slopes, grad_scores, delta);
       }
+      if constexpr (!kEarlyGradValues) issue_grad_values(grad_v, probs, stage, m > 0);
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();
@@ -246,11 +270,15 @@ class BackwardConsumer {
         if (m > 0) issue_late_products(grad_queries, grad_k, before(query), m > 1);
       }
       if (m > 0) {
-        wgmma_wait<1>();  // dV(m) and dQ(m - 1)
+        wgmma_wait<1>();  // dQ(m - 1): only dK(m - 1), or a late dV(m), may be under way
         pin_registers(grad_queries);
         copy_grad_queries(grad_queries, previous_tile);
       } else {
         wgmma_wait<0>();
+      }
+      if constexpr (!kEarlyGradValues) {
+        wgmma_wait<0>();
+        pin_registers(grad_v);
       }
       // By warp: others may still read delta.
       __syncwarp();
@@ -258,29 +286,29 @@ class BackwardConsumer {
       previous_tile = storage_.steps[query].query_tile;
       query_.advance();
       grad_.advance();
-      if (m + 1 == item.num_steps) break;
+      if (m + 1 == num_steps) break;
 
       barrier_wait(&storage_.query_full[query_.stage], query_.phase);
       issue_scores(scores, query_.stage);
       barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-      issue_grad_probs(grad_probs, grad_.stage);
+      if constexpr (!kLateGradProbs) issue_grad_probs(grad_probs, grad_.stage);
       // Not before: the tensor cores would have little to do while the copy becomes visible.
       if (m > 0) hand_over_grad_queries();
     }
 
     const int last = before(query_.stage);
-    if (item.num_steps > 1) hand_over_grad_queries();
-    issue_late_products(grad_queries, grad_k, last, item.num_steps > 1);
+    if (num_steps > 1) hand_over_grad_queries();
+    issue_late_products(grad_queries, grad_k, last, num_steps > 1);
     wgmma_wait<0>();
     pin_registers(grad_queries);
     pin_registers(grad_k);
     pin_registers(grad_v);
-    if (item.num_steps > 1) release_step(before(last), grad_.stage);
+    if (num_steps > 1) release_step(before(last), grad_.stage);
     release_step(last, grad_.stage ^ 1);
     release(&storage_.keys_empty);
     copy_grad_queries(grad_queries, previous_tile);
     hand_over_grad_queries();
-    store_key_grads<Config, T>(params_, item, key, grad_k, grad_v);
+    store_key_grads<Config, T>(params_, item, first_key(item), grad_k, grad_v);
   }
 
   const BackwardKernelParams& params_;

@@ -1,0 +1,112 @@
+// The work items of backward, listed by the kernel before it: which queries a block goes through for a key tile, and where it
+// starts.
+#ifndef MAGI_FFA_SM90_BACKWARD_ITEMS_CUH
+#define MAGI_FFA_SM90_BACKWARD_ITEMS_CUH
+
+#include <cstdint>
+
+#include "../common/dense_runs.cuh"
+#include "backward_schedule.hpp"
+
+namespace magi::ffa::sm90 {
+
+// Query tiles.
+struct TileSpan {
+  int32_t begin;
+  int32_t end;
+};
+
+// From the first to the last query tile that a key tile visits. There may be gaps.
+__device__ inline TileSpan tile_span(const PlanView& plan, int32_t tile) {
+  const int32_t shift = __ffs(plan.tile_cols) - 1;
+  if (plan.tile_runs == nullptr) {
+    const DenseRuns runs = dense_runs(plan, tile, true);
+    return {runs.col_begin >> shift, (runs.col_begin >> shift) + runs.num_tiles};
+  }
+  const int4* runs = reinterpret_cast<const int4*>(plan.runs);
+  const int32_t first = plan.tile_runs[tile], end = plan.tile_runs[tile + 1];
+  if (first == end) return {0, 0};
+  return {runs[first].x >> shift, (runs[end - 1].x >> shift) + runs[end - 1].y};
+}
+
+// Long spans are cut where chunks of the queries begin, so that what blocks read at a time stays in L2. The others are items as
+// they are.
+__device__ inline bool is_cut(const TileSpan& span, const BackwardSchedule& schedule) {
+  return span.end - span.begin > schedule.chunk_tiles;
+}
+
+// Queries are visited in falling order, from `start` - 1 to `begin` and then from `end` - 1 to `start`.
+struct BackwardPiece {
+  int32_t tile;  // negative: none
+  int32_t begin;
+  int32_t end;
+  int32_t start;
+};
+
+// Blocks that run at a time read the same queries at about the same time if they start at the same place. That is the end of a
+// span which neighbours share; else, in a window, the roundest number in it. Shifted spans of one length then meet each query
+// tile at the same step.
+__device__ inline int32_t start_of(const TileSpan& span, bool shares_end) {
+  int32_t start = span.end;
+  while (!shares_end && (start & (start - 1)) > span.begin) start &= start - 1;
+  return start;
+}
+
+// What there is to do for the key tile at a place of the plan's order within a chunk.
+__device__ inline BackwardPiece piece_of(const PlanView& plan, const BackwardSchedule& schedule, int32_t place, int32_t chunk) {
+  constexpr BackwardPiece kNone = {-1, 0, 0, 0};
+  if (place >= plan.num_tiles) return kNone;
+  const int32_t tile = plan.tile_order != nullptr ? plan.tile_order[place]
+                       : schedule.reverse_tiles   ? plan.num_tiles - 1 - place
+                                                  : place;
+  TileSpan span = tile_span(plan, tile);
+  const int32_t chunk_begin = chunk * schedule.chunk_tiles, chunk_end = chunk_begin + schedule.chunk_tiles;
+  bool shares_end = (tile > 0 && tile_span(plan, tile - 1).end == span.end) ||
+                    (tile + 1 < plan.num_tiles && tile_span(plan, tile + 1).end == span.end);
+  if (is_cut(span, schedule)) {
+    shares_end |= span.end >= chunk_end;
+    span = {max(span.begin, chunk_begin), min(span.end, chunk_end)};
+    if (span.begin >= span.end) return kNone;
+  } else if (span.begin < chunk_begin || span.begin >= chunk_end) {
+    return kNone;
+  }
+  return {tile, span.begin, span.end, start_of(span, shares_end)};
+}
+
+// Writes the list: chunk by chunk, in each by the plan's order. Run by a whole block; kThreads of them.
+template <int kThreads>
+__device__ void list_items(const PlanView& plan, const BackwardSchedule& schedule, BackwardItemList list) {
+  constexpr int kWarps = kThreads / 32;
+  __shared__ int32_t warp_counts[kWarps];
+  __shared__ bool cuts_any;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  int32_t count = 0;
+  if (threadIdx.x == 0) cuts_any = false;
+  __syncthreads();
+  for (int32_t chunk = 0; chunk < schedule.num_chunks; ++chunk) {
+    for (int32_t first = 0; first < plan.num_tiles; first += kThreads) {
+      const BackwardPiece piece = piece_of(plan, schedule, first + threadIdx.x, chunk);
+      const bool present = piece.tile >= 0;
+      const bool cut = present && is_cut(tile_span(plan, piece.tile), schedule);
+      const uint32_t found = __ballot_sync(0xFFFFFFFFu, present);
+      if (lane == 0) warp_counts[warp] = __popc(found);
+      if (cut) cuts_any = true;
+      __syncthreads();
+      int32_t at = count + __popc(found & ((1u << lane) - 1));
+      for (int w = 0; w < kWarps; ++w) {
+        if (w < warp) at += warp_counts[w];
+        count += warp_counts[w];
+      }
+      if (present) list.entries[at] = make_int4(2 * piece.tile + (cut ? 1 : 0), piece.begin, piece.end, piece.start);
+      __syncthreads();
+    }
+  }
+  if (threadIdx.x == 0) {
+    list.header->count = count;
+    list.header->heads_per_section = cuts_any ? schedule.heads_per_section : schedule.num_heads;
+  }
+}
+
+}  // namespace magi::ffa::sm90
+
+#endif
