@@ -52,60 +52,92 @@ __device__ inline int32_t start_of(const TileSpan& span, bool shares_end) {
   return start;
 }
 
-// What there is to do for the key tile at a place of the plan's order within a chunk.
-__device__ inline BackwardPiece piece_of(const PlanView& plan, const BackwardSchedule& schedule, int32_t place, int32_t chunk) {
-  constexpr BackwardPiece kNone = {-1, 0, 0, 0};
-  if (place >= plan.num_tiles) return kNone;
-  const int32_t tile = plan.tile_order != nullptr ? plan.tile_order[place]
-                       : schedule.reverse_tiles   ? plan.num_tiles - 1 - place
-                                                  : place;
+__device__ inline int32_t tile_at(const PlanView& plan, bool reverse_tiles, int32_t place) {
+  if (plan.tile_order != nullptr) return plan.tile_order[place];
+  return reverse_tiles ? plan.num_tiles - 1 - place : place;
+}
+
+// What there is to do for a key tile within a chunk.
+__device__ inline BackwardPiece piece_of(const PlanView& plan, const BackwardSchedule& schedule, int32_t tile, int32_t chunk) {
   TileSpan span = tile_span(plan, tile);
   const int32_t chunk_begin = chunk * schedule.chunk_tiles, chunk_end = chunk_begin + schedule.chunk_tiles;
+  const bool begins_here = span.begin >= chunk_begin && span.begin < chunk_end;
   bool shares_end = (tile > 0 && tile_span(plan, tile - 1).end == span.end) ||
                     (tile + 1 < plan.num_tiles && tile_span(plan, tile + 1).end == span.end);
+  bool present = begins_here;
   if (is_cut(span, schedule)) {
     shares_end |= span.end >= chunk_end;
     span = {max(span.begin, chunk_begin), min(span.end, chunk_end)};
-    if (span.begin >= span.end) return kNone;
-  } else if (span.begin < chunk_begin || span.begin >= chunk_end) {
-    return kNone;
+    present = span.begin < span.end;
   }
-  return {tile, span.begin, span.end, start_of(span, shares_end)};
+  return {present ? tile : -1, span.begin, span.end, start_of(span, shares_end)};
 }
 
-// Writes the list: chunk by chunk, in each by the plan's order. Run by a whole block; kThreads of them.
+// Writes the list. Run by a whole block; kThreads of them.
 template <int kThreads>
-__device__ void list_items(const PlanView& plan, const BackwardSchedule& schedule, BackwardItemList list) {
-  constexpr int kWarps = kThreads / 32;
-  __shared__ int32_t warp_counts[kWarps];
-  __shared__ bool cuts_any;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  int32_t count = 0;
-  if (threadIdx.x == 0) cuts_any = false;
-  __syncthreads();
-  for (int32_t chunk = 0; chunk < schedule.num_chunks; ++chunk) {
-    for (int32_t first = 0; first < plan.num_tiles; first += kThreads) {
-      const BackwardPiece piece = piece_of(plan, schedule, first + threadIdx.x, chunk);
-      const bool present = piece.tile >= 0;
-      const bool cut = present && is_cut(tile_span(plan, piece.tile), schedule);
-      const uint32_t found = __ballot_sync(0xFFFFFFFFu, present);
-      if (lane == 0) warp_counts[warp] = __popc(found);
-      if (cut) cuts_any = true;
-      __syncthreads();
-      int32_t at = count + __popc(found & ((1u << lane) - 1));
-      for (int w = 0; w < kWarps; ++w) {
-        if (w < warp) at += warp_counts[w];
-        count += warp_counts[w];
-      }
-      if (present) list.entries[at] = make_int4(2 * piece.tile + (cut ? 1 : 0), piece.begin, piece.end, piece.start);
-      __syncthreads();
+class ItemLister {
+ public:
+  __device__ ItemLister(const PlanView& plan, const BackwardSchedule& schedule, BackwardItemList list)
+      : plan_(plan), schedule_(schedule), list_(list) {}
+
+  // By the plan's order, most work first. Where spans are cut that holds within a chunk, and all of a chunk comes before the next.
+  __device__ void run() {
+    const bool cuts = any_cut();
+    BackwardSchedule schedule = schedule_;
+    if (!cuts) {
+      schedule.num_chunks = 1;
+      schedule.chunk_tiles = INT32_MAX;
+      schedule.heads_per_section = schedule.num_heads;
     }
+    for (int32_t chunk = 0; chunk < schedule.num_chunks; ++chunk) {
+      for (int32_t first = 0; first < plan_.num_tiles; first += kThreads) {
+        const int32_t place = first + static_cast<int32_t>(threadIdx.x);
+        BackwardPiece piece = {-1, 0, 0, 0};
+        if (place < plan_.num_tiles) piece = piece_of(plan_, schedule, tile_at(plan_, schedule.reverse_tiles, place), chunk);
+        append(piece);
+      }
+    }
+    if (threadIdx.x == 0) *list_.header = {count_, schedule.heads_per_section};
   }
-  if (threadIdx.x == 0) {
-    list.header->count = count;
-    list.header->heads_per_section = cuts_any ? schedule.heads_per_section : schedule.num_heads;
+
+ private:
+  static constexpr int kWarps = kThreads / 32;
+
+  __device__ bool any_cut() const {
+    __shared__ bool found;
+    if (threadIdx.x == 0) found = false;
+    __syncthreads();
+    for (int32_t tile = threadIdx.x; tile < plan_.num_tiles; tile += kThreads) {
+      if (is_cut(tile_span(plan_, tile), schedule_)) found = true;
+    }
+    __syncthreads();
+    return found;
   }
-}
+
+  // The pieces that threads have, in their order.
+  __device__ void append(const BackwardPiece& piece) {
+    __shared__ int32_t warp_counts[kWarps];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const bool present = piece.tile >= 0;
+    const uint32_t found = __ballot_sync(0xFFFFFFFFu, present);
+    if (lane == 0) warp_counts[warp] = __popc(found);
+    __syncthreads();
+    int32_t at = count_ + __popc(found & ((1u << lane) - 1));
+    for (int w = 0; w < kWarps; ++w) {
+      if (w < warp) at += warp_counts[w];
+      count_ += warp_counts[w];
+    }
+    __syncthreads();
+    if (!present) return;
+    const bool partial = is_cut(tile_span(plan_, piece.tile), schedule_);
+    list_.entries[at] = make_int4(2 * piece.tile + (partial ? 1 : 0), piece.begin, piece.end, piece.start);
+  }
+
+  const PlanView& plan_;
+  const BackwardSchedule& schedule_;
+  BackwardItemList list_;
+  int32_t count_ = 0;
+};
 
 }  // namespace magi::ffa::sm90
 

@@ -21,7 +21,7 @@ __device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
 template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessParams params) {
   allow_next_kernel();
-  if (blockIdx.x == 0) return list_items<kThreads>(params.plan, params.schedule, params.items);
+  if (blockIdx.x == 0) return ItemLister<kThreads>(params.plan, params.schedule, params.items).run();
   const int32_t block = blockIdx.x - 1;
   const int32_t blocks = gridDim.x - 1;
   constexpr int kRows = BackwardConfig<kHeadDim>::kQueryRows;
