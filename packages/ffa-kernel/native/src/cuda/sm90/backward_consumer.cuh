@@ -10,7 +10,7 @@
 //   dS(m) = P * (dP - delta)       while these run
 //   copy dQ(m - 1)                 while dK(m - 1) runs
 //   issue S(m + 1), dP(m + 1)
-// Where a step has 128 queries, registers allow fewer products at a time: dV(m) is issued when dS(m) has been computed.
+// Where a step has 128 queries, there are fewer registers beside S and dP, and dV(m) is issued after dS(m).
 #ifndef MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 
@@ -30,9 +30,7 @@ template <typename Config, typename T, bool kSoftcap>
 class BackwardConsumer {
  public:
   __device__ __forceinline__ BackwardConsumer(const BackwardKernelParams& params, BackwardStorage<Config>& storage)
-      : params_(params), storage_(storage) {
-    thread_ = threadIdx.x % 128;
-    warpgroup_ = __shfl_sync(0xFFFFFFFFu, threadIdx.x / 128 - 1, 0);
+      : params_(params), storage_(storage), products_(storage), thread_(threadIdx.x % 128), warpgroup_(products_.warpgroup()) {
     const int warp = thread_ / 32, lane = thread_ % 32;
     key_row_ = warpgroup_ * kWarpgroupRows + warp * 16 + lane / 4;
     lane_column_ = 2 * (lane % 4);
@@ -62,38 +60,14 @@ class BackwardConsumer {
   static constexpr int kGroups = kRows / 16;
   static constexpr int kLastBlock = kRows / 64 - 1;  // of 64 columns
   static constexpr int kGradQueries = Config::kGradQueryCols / 2;
-  static_assert(Config::kQueryTileElements / Config::kConsumers == kWarpgroupRows * Config::kGradQueryCols);
-  // With softcap there are too few registers to begin dQ and dK before dS is there.
-  static constexpr bool kEarlyGradQueries = !kSoftcap;
-  static constexpr bool kEarlyGradValues = kRows == 64;
-  static constexpr bool kLateGradProbs = kSoftcap && kRows == 128;
 
-  __device__ __forceinline__ void issue_scores(float (&scores)[kScores], int stage) {
-    pin_registers(scores);
-    wgmma_fence();
-    const uint64_t k = matrix_descriptor(storage_.k, 0) + ((warpgroup_ * kWarpgroupRows * 128) >> 4);
-    const uint64_t q = matrix_descriptor(storage_.q[stage], 0);
-    multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(scores, k, q);
-    wgmma_commit();
-  }
-
-  __device__ __forceinline__ void issue_grad_probs(float (&grad_probs)[kScores], int stage) {
-    pin_registers(grad_probs);
-    wgmma_fence();
-    const uint64_t v = matrix_descriptor(storage_.v, 0) + ((warpgroup_ * kWarpgroupRows * 128) >> 4);
-    const uint64_t grad_out = matrix_descriptor(storage_.grad_out[stage], 0);
-    multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(grad_probs, v, grad_out);
-    wgmma_commit();
-  }
-
-  __device__ __forceinline__ void issue_grad_values(float (&grad_v)[kDim / 2], const uint32_t (&probs)[kGroups][4], int stage,
-                                                    bool add) {
-    pin_registers(grad_v);
-    wgmma_fence();
-    const uint64_t grad_out = matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes);
-    multiply_registers<T, kDim, kRows>(grad_v, probs, grad_out, add);
-    wgmma_commit();
-  }
+  // How many products may run at a time is a matter of registers. What is not early waits for what it shares them with.
+  static constexpr bool kEarlyGradProbs = kRows == 64 || !kSoftcap;  // dP with S, else when P is there
+  static constexpr bool kEarlyGradValues = kRows == 64;              // dV before dS is computed, else after
+  static constexpr bool kEarlyGradQueries = !kSoftcap;               // dQ and dK likewise
+  // Groups of products that are issued after S, and after dP, before these are needed.
+  static constexpr int kAfterScores = kEarlyGradProbs ? 1 : 0;
+  static constexpr int kAfterGradProbs = kEarlyGradValues ? 1 : 0;
 
   __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const BackwardStep& step, int32_t key) {
     const ScoreMask<kRows> mask(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift,
@@ -119,24 +93,11 @@ class BackwardConsumer {
                                                       bool add) {
     const int buffer = grad_.stage ^ 1;
     barrier_wait(&storage_.scores_full[buffer], grad_.phase ^ (grad_.stage ^ 1));
-    pin_registers(grad_queries);
-    pin_registers(grad_k);
-    wgmma_fence();
-    const uint64_t grad_scores = matrix_descriptor(storage_.grad_scores[buffer], 0);
-    // This consumer's columns are a panel of K, its rows 64 of dS.
-    constexpr uint32_t kCols = Config::kSplitsQueryCols ? Config::kKeyPanelBytes : 0;
-    constexpr uint32_t kRowsBytes = Config::kSplitsQueryCols ? 0 : kWarpgroupRows * 128;
-    const uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes) + ((warpgroup_ * kCols) >> 4);
-    multiply_columns<T, Config::kGradQueryCols, Config::kKeyRows, Config::kQueryPanelBytes>(
-        grad_queries, grad_scores + ((warpgroup_ * kRowsBytes) >> 4), k);
-    wgmma_commit();
-    const uint64_t own_scores = grad_scores + ((warpgroup_ * Config::kQueryPanelBytes) >> 4);
-    multiply_transposed<T, kDim, kRows>(grad_k, own_scores,
-                                        matrix_descriptor(storage_.q[query], Config::kQueryPanelBytes), add);
-    wgmma_commit();
+    products_.issue_grad_queries(grad_queries, grad_k, buffer, query, add);
   }
 
-  // Those of S beyond dQ's hold P: first its later half, which is computed first, so that each takes the place of what it is made of.
+  // The registers of S that dQ does not take hold P: its later half, which is computed first, and then the other one, so that
+  // each part takes the place of what it is made of.
   static __device__ __forceinline__ void keep_probs(float (&scores)[kScores], const uint32_t (&probs)[kGroups][4]) {
 #pragma unroll
     for (int i = 0; i < kScores - kGradQueries; ++i) {
@@ -197,19 +158,18 @@ class BackwardConsumer {
     float grad_v[kDim / 2];
     float scores[kScores];
     float own_grad_probs[kScores];
-    float(&grad_probs)[kScores] = kLateGradProbs ? scores : own_grad_probs;
-    // Every product is taken to read what it overwrites, so that registers are free for others only by sharing a name: those of S
-    // hold dQ later in the step, and delta.
+    // The compiler has every product read what it overwrites. So registers of S are free for others only if these share its name.
+    float(&grad_probs)[kScores] = kEarlyGradProbs ? own_grad_probs : scores;
     float(&grad_queries)[kGradQueries] = part_of<kGradQueries, 0>(scores);
     int32_t previous_tile = 0;
 
     barrier_wait(&storage_.keys_full, key_phase_);
     barrier_wait(&storage_.query_full[query_.stage], query_.phase);
-    issue_scores(scores, query_.stage);
+    products_.issue_scores(scores, query_.stage);
     barrier_wait(&storage_.values_full, key_phase_);
     key_phase_ ^= 1;
     barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-    if constexpr (!kLateGradProbs) issue_grad_probs(grad_probs, grad_.stage);
+    if constexpr (kEarlyGradProbs) products_.issue_grad_probs(grad_probs, grad_.stage);
 
 #pragma unroll 1
     for (int32_t m = 0;; ++m) {
@@ -221,7 +181,7 @@ class BackwardConsumer {
 
       ColumnConstants lse2;
       fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
-      wgmma_wait<kLateGradProbs ? 0 : 1>();  // S(m), and all of the step before
+      wgmma_wait<kAfterScores>();  // S(m), and all of the step before
       pin_registers(scores);
       if (m > 1) release_step(two_before(query), stage);
       exponentials<T, kSoftcap, kLastBlock>(params_, scores, probs, slopes, lse2);
@@ -232,23 +192,23 @@ class BackwardConsumer {
       if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], first_key(item));
 
       pin_registers(probs);
-      if constexpr (kLateGradProbs) {
-        issue_grad_probs(grad_probs, stage);
-      } else {
+      if constexpr (kEarlyGradProbs) {
         keep_probs(scores, probs);
+      } else {
+        products_.issue_grad_probs(grad_probs, stage);
       }
-      if constexpr (kEarlyGradValues) issue_grad_values(grad_v, probs, stage, m > 0);
+      if constexpr (kEarlyGradValues) products_.issue_grad_values(grad_v, probs, stage, m > 0);
       ColumnConstants delta;
       if constexpr (kEarlyGradQueries) {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
         if (m > 0) {
           issue_late_products(grad_queries, grad_k, before(query), m > 1);
-          wgmma_wait<kEarlyGradValues ? 3 : 2>();  // dP(m)
+          wgmma_wait<kAfterGradProbs + 2>();  // dP(m)
         } else {
-          wgmma_wait<kEarlyGradValues ? 1 : 0>();
+          wgmma_wait<kAfterGradProbs>();
         }
       } else {
-        wgmma_wait<kEarlyGradValues ? 1 : 0>();
+        wgmma_wait<kAfterGradProbs>();
         fetch_columns(delta, storage_.delta[stage], lane_column_);
       }
       pin_registers(grad_probs);
@@ -259,7 +219,7 @@ class BackwardConsumer {
         fetch_columns(delta, storage_.delta[stage] + 64, lane_column_);
         score_grads<T, kSoftcap, 1>(grad_probs, probs, slopes, grad_scores, delta);
       }
-      if constexpr (!kEarlyGradValues) issue_grad_values(grad_v, probs, stage, m > 0);
+      if constexpr (!kEarlyGradValues) products_.issue_grad_values(grad_v, probs, stage, m > 0);
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();
@@ -270,7 +230,7 @@ class BackwardConsumer {
         if (m > 0) issue_late_products(grad_queries, grad_k, before(query), m > 1);
       }
       if (m > 0) {
-        wgmma_wait<1>();  // dQ(m - 1): only dK(m - 1), or a late dV(m), may be under way
+        wgmma_wait<1>();  // all but dK(m - 1), or a late dV(m)
         pin_registers(grad_queries);
         copy_grad_queries(grad_queries, previous_tile);
       } else {
@@ -289,9 +249,9 @@ class BackwardConsumer {
       if (m + 1 == num_steps) break;
 
       barrier_wait(&storage_.query_full[query_.stage], query_.phase);
-      issue_scores(scores, query_.stage);
+      products_.issue_scores(scores, query_.stage);
       barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-      if constexpr (!kLateGradProbs) issue_grad_probs(grad_probs, grad_.stage);
+      if constexpr (kEarlyGradProbs) products_.issue_grad_probs(grad_probs, grad_.stage);
       // Not before: the tensor cores would have little to do while the copy becomes visible.
       if (m > 0) hand_over_grad_queries();
     }
@@ -313,12 +273,13 @@ class BackwardConsumer {
 
   const BackwardKernelParams& params_;
   BackwardStorage<Config>& storage_;
+  BackwardProducts<Config, T> products_;
   RingPosition<Config::kQueryStages> query_;
   RingPosition<Config::kGradStages> grad_;
   RingPosition<Config::kItemSlots> item_;
   uint32_t key_phase_ = 0;
-  int thread_;       // in the warpgroup
-  int warpgroup_;
+  const int thread_;  // in the warpgroup
+  const int warpgroup_;
   int key_row_;      // of the tile: the upper of the thread's two
   int lane_column_;  // first column of the thread in a tile of S^T
   uint32_t store_offset_;

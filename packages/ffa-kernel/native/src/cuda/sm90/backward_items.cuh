@@ -80,7 +80,7 @@ class ItemLister {
   __device__ ItemLister(const PlanView& plan, const BackwardSchedule& schedule, BackwardItemList list)
       : plan_(plan), schedule_(schedule), list_(list) {}
 
-  // By the plan's order, most work first. Where spans are cut that holds within a chunk, and all of a chunk comes before the next.
+  // By the plan's order, most work first. Where spans are cut, that is the order within a chunk, and chunks follow each other.
   __device__ void run() {
     const bool cuts = any_cut();
     BackwardSchedule schedule = schedule_;
