@@ -51,7 +51,7 @@ struct BackwardConfig {
 };
 
 // What the loaders tell the consumers about a step.
-struct BackwardStep {
+struct alignas(16) BackwardStep {
   int32_t token;       // first query token of the tile
   int32_t query_tile;  // index into the accumulator of grad_q
   int32_t run;         // place of its BackwardRunBands
@@ -60,11 +60,11 @@ struct BackwardStep {
 };
 
 // The first bands of a run, close at hand: reading them from the plan would take longer than a step.
-struct BackwardRunBands {
+struct alignas(16) BackwardRunBands {
   static constexpr int kCount = 2;
   static constexpr int kInts = 6;
-  int32_t bands[kCount][kInts];
-  int32_t begin;  // of all bands of the run, into run_bands
+  int32_t bands[kCount][8];  // read by fours
+  int32_t begin;             // of all bands of the run, into run_bands
 };
 
 // A work item, as the warp that claims it tells the others: the steps of a key tile, or of a part of its queries.

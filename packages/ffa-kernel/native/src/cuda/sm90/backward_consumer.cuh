@@ -14,8 +14,6 @@
 #ifndef MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 
-#include <type_traits>
-
 #include "backward_config.cuh"
 #include "backward_epilogue.cuh"
 #include "backward_mask.cuh"
@@ -61,17 +59,22 @@ class BackwardConsumer {
   static constexpr int kLastBlock = kRows / 64 - 1;  // of 64 columns
   static constexpr int kGradQueries = Config::kGradQueryCols / 2;
 
-  // How many products may run at a time is a matter of registers. What is not early waits for what it shares them with.
+  // How many products may run at a time is a matter of registers.
   static constexpr bool kEarlyGradProbs = kRows == 64 || !kSoftcap;  // dP with S, else when P is there
-  static constexpr bool kEarlyGradValues = kRows == 64;              // dV before dS is computed, else after
-  static constexpr bool kEarlyGradQueries = !kSoftcap;               // dQ and dK likewise
+  static constexpr bool kEarlyGradQueries = !kSoftcap;               // dQ and dK before dS is computed, else when it is stored
+  // dV before dS is computed, when it is, or when it is stored.
+  enum Order { kBeforeScoreGrads, kWithScoreGrads, kAfterScoreGrads };
+  static constexpr Order kGradValuesAt = kRows == 64 ? kBeforeScoreGrads : kSoftcap ? kAfterScoreGrads : kWithScoreGrads;
   // Groups of products that are issued after S, and after dP, before these are needed.
   static constexpr int kAfterScores = kEarlyGradProbs ? 1 : 0;
-  static constexpr int kAfterGradProbs = kEarlyGradValues ? 1 : 0;
+  static constexpr int kAfterGradProbs = kGradValuesAt == kBeforeScoreGrads ? 1 : 0;
 
-  __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const BackwardStep& step, int32_t key) {
-    const ScoreMask<kRows> mask(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift,
-                                lane_column_);
+  __device__ __forceinline__ void find_mask(ScoreMask<kRows>& mask, const BackwardStep& place, int32_t key) {
+    const BackwardStep step = place;
+    mask.find(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift, lane_column_);
+  }
+
+  static __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const ScoreMask<kRows>& mask) {
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
 #pragma unroll
@@ -179,6 +182,10 @@ class BackwardConsumer {
       uint32_t slopes[kGroups][4];  // with softcap
       uint32_t grad_scores[kGroups][4];
 
+      // All of this while S(m) is computed.
+      ScoreMask<kRows> mask;
+      const bool masked = storage_.steps[query].band_count != BackwardStep::kUnmasked;
+      if (masked) find_mask(mask, storage_.steps[query], first_key(item));
       ColumnConstants lse2;
       fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
       wgmma_wait<kAfterScores>();  // S(m), and all of the step before
@@ -189,7 +196,7 @@ class BackwardConsumer {
         fetch_columns(lse2, storage_.lse2[query], lane_column_);
         exponentials<T, kSoftcap, 0>(params_, scores, probs, slopes, lse2);
       }
-      if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], first_key(item));
+      if (masked) apply_mask(probs, mask);
 
       pin_registers(probs);
       if constexpr (kEarlyGradProbs) {
@@ -197,7 +204,7 @@ class BackwardConsumer {
       } else {
         products_.issue_grad_probs(grad_probs, stage);
       }
-      if constexpr (kEarlyGradValues) products_.issue_grad_values(grad_v, probs, stage, m > 0);
+      if constexpr (kGradValuesAt == kBeforeScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
       ColumnConstants delta;
       if constexpr (kEarlyGradQueries) {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
@@ -213,18 +220,18 @@ class BackwardConsumer {
       }
       pin_registers(grad_probs);
       // Else the compiler takes P apart, which for float16 is work, before dP is there, and has no place for the parts.
-      if constexpr (!kEarlyGradValues && std::is_same_v<T, __half>) pin_registers(probs);
       score_grads<T, kSoftcap, 0>(grad_probs, probs, slopes, grad_scores, delta);
       if constexpr (kLastBlock > 0) {
         fetch_columns(delta, storage_.delta[stage] + 64, lane_column_);
         score_grads<T, kSoftcap, 1>(grad_probs, probs, slopes, grad_scores, delta);
       }
-      if constexpr (!kEarlyGradValues) products_.issue_grad_values(grad_v, probs, stage, m > 0);
+      if constexpr (kGradValuesAt == kWithScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.scores_full[stage]);
+      if constexpr (kGradValuesAt == kAfterScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
 
       if constexpr (!kEarlyGradQueries) {
         if (m > 0) issue_late_products(grad_queries, grad_k, before(query), m > 1);
@@ -236,7 +243,7 @@ class BackwardConsumer {
       } else {
         wgmma_wait<0>();
       }
-      if constexpr (!kEarlyGradValues) {
+      if constexpr (kGradValuesAt != kBeforeScoreGrads) {
         wgmma_wait<0>();
         pin_registers(grad_v);
       }
