@@ -65,11 +65,10 @@ void run(const BackwardParams& params) {
   const int64_t query_floats = int64_t{query_heads} * query_tiles * Config::kQueryTileElements;
   const int64_t key_floats = sums_keys ? int64_t{params.num_heads_kv} * plan.num_tiles * Config::kKeyTileElements : 0;
   const int64_t grad_q_at = layout.take<float>(query_floats);
-  const int64_t grad_k_at = layout.take<float>(key_floats);
-  const int64_t grad_v_at = layout.take<float>(key_floats);
   const int64_t turns_at = layout.take<int32_t>(params.deterministic ? int64_t{2} * query_heads * query_tiles : 0);
   const int64_t next_item_at = layout.take<int32_t>(1);
   const int64_t zero_bytes = layout.bytes();
+  const int64_t key_sums_at = layout.take<float>(2 * key_floats);
   const int64_t query_rows = int64_t{query_heads} * query_tiles * Config::kQueryRows;
   const int64_t header_at = layout.take<BackwardItemList::Header>(1);
   const int64_t entries_at = layout.take<int4>(max_entries);
@@ -91,6 +90,8 @@ void run(const BackwardParams& params) {
   before.delta = floats(delta_at);
   before.zeros = base;
   before.zero_units = zero_bytes / 16;
+  before.key_sums = base + key_sums_at;
+  before.key_sum_tiles = 2 * key_floats / Config::kKeyTileElements;
   before.total_q = params.total_q;
   before.num_heads_q = params.num_heads_q;
   before.packed = packed;
@@ -113,8 +114,8 @@ void run(const BackwardParams& params) {
   main.lse2 = before.lse2;
   main.delta = before.delta;
   main.grad_q = floats(grad_q_at);
-  main.grad_k_sum = floats(grad_k_at);
-  main.grad_v_sum = floats(grad_v_at);
+  main.grad_k_sum = floats(key_sums_at);
+  main.grad_v_sum = main.grad_k_sum + key_floats;
   main.grad_k = params.grad_k;
   main.grad_v = params.grad_v;
   main.next_item = reinterpret_cast<int32_t*>(base + next_item_at);

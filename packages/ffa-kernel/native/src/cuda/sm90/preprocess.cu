@@ -18,6 +18,11 @@ __device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
   return fmaf(x.y, y.y, fmaf(x.x, y.x, sum));
 }
 
+// Units of 16 bytes, by all threads of a block.
+__device__ void clear(void* memory, int64_t begin, int64_t end) {
+  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) static_cast<uint4*>(memory)[i] = make_uint4(0, 0, 0, 0);
+}
+
 template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessParams params) {
   allow_next_kernel();
@@ -30,9 +35,13 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 
   const int64_t zeros_each = (params.zero_units + blocks - 1) / blocks;
   const int64_t zeros_begin = block * zeros_each;
-  const int64_t zeros_end = min(zeros_begin + zeros_each, params.zero_units);
-  for (int64_t i = zeros_begin + threadIdx.x; i < zeros_end; i += kThreads) {
-    static_cast<uint4*>(params.zeros)[i] = make_uint4(0, 0, 0, 0);
+  clear(params.zeros, zeros_begin, min(zeros_begin + zeros_each, params.zero_units));
+  constexpr int64_t kKeyTileUnits = BackwardConfig<kHeadDim>::kKeyTileElements * sizeof(float) / sizeof(uint4);
+  for (int64_t i = block; i < params.key_sum_tiles; i += blocks) {
+    const int32_t key_tile = static_cast<int32_t>(i % params.plan.num_tiles);
+    if (is_cut(tile_span(params.plan, key_tile), params.schedule)) {
+      clear(params.key_sums, i * kKeyTileUnits, (i + 1) * kKeyTileUnits);
+    }
   }
 
   const int32_t head = block / params.num_query_tiles;

@@ -18,6 +18,8 @@ struct PreprocessParams {
   float* delta;          // likewise: sum of out * grad_out
   void* zeros;           // 16-byte units to clear
   int64_t zero_units;
+  void* key_sums;        // [2, num_heads_kv, key tiles], a tile of float32 each: those of partial items are cleared
+  int64_t key_sum_tiles;
   int32_t total_q;
   int32_t num_heads_q;
   int32_t packed;
