@@ -89,13 +89,16 @@ class ItemLister {
       schedule.chunk_tiles = INT32_MAX;
       schedule.heads_per_section = schedule.num_heads;
     }
-    for (int32_t chunk = 0; chunk < schedule.num_chunks; ++chunk) {
-      for (int32_t first = 0; first < plan_.num_tiles; first += kThreads) {
-        const int32_t place = first + static_cast<int32_t>(threadIdx.x);
-        BackwardPiece piece = {-1, 0, 0, 0};
-        if (place < plan_.num_tiles) piece = piece_of(plan_, schedule, tile_at(plan_, schedule.reverse_tiles, place), chunk);
-        append(piece);
+    const int32_t candidates = schedule.num_chunks * plan_.num_tiles;
+    for (int32_t first = 0; first < candidates; first += kThreads) {
+      const int32_t index = first + static_cast<int32_t>(threadIdx.x);
+      BackwardPiece piece = {-1, 0, 0, 0};
+      if (index < candidates) {
+        const int32_t chunk = index / plan_.num_tiles;
+        const int32_t tile = tile_at(plan_, schedule.reverse_tiles, index - chunk * plan_.num_tiles);
+        piece = piece_of(plan_, schedule, tile, chunk);
       }
+      append(piece);
     }
     if (threadIdx.x == 0) *list_.header = {count_, schedule.heads_per_section};
   }
