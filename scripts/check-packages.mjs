@@ -71,7 +71,7 @@ async function buildAndRun(inProject) {
     await step(`Building the native library of the packed ${name}`, node, args, { ...inProject, env })
   }
   await step('Running attention on the packed packages', node, ['attention.mjs'], inProject)
-  await step('Running magi inspect', node, [join(scripts, 'api/dist/cli.js'), 'inspect'], inProject)
+  await step('Running magi inspect', node, [join(scripts, 'api/bin/magi.mjs'), 'inspect'], inProject)
 }
 
 const attentionProgram = `

@@ -8,8 +8,7 @@ import type { Report } from '../src/cli/inspect.js'
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 function magi(args: string[], env: Record<string, string> = {}) {
-  const loader = ['--conditions=@magi-attention/source', '--import', 'tsx', 'packages/api/src/cli.ts']
-  return spawnSync(process.execPath, [...loader, ...args], {
+  return spawnSync(process.execPath, ['packages/api/bin/magi.mjs', ...args], {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, ...env },

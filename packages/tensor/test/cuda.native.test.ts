@@ -1,19 +1,11 @@
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { ArgumentError, DeviceError } from '@magi-attention/common'
 import { cuda, tensor, zeros } from '@magi-attention/tensor'
 import { describe, expect, it } from 'vitest'
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
+import { runProgram } from './run-program.js'
 
 /** Runs a program that has no GPU, whatever this machine has. Its last line is JSON. */
 function runWithoutGpu(env: Record<string, string> = {}) {
-  const program = 'packages/tensor/test/programs/without-gpu.ts'
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    ['--conditions=@magi-attention/source', '--import', 'tsx', program],
-    { cwd: root, encoding: 'utf8', env: { ...process.env, CUDA_VISIBLE_DEVICES: '', ...env } },
-  )
+  const { stdout, stderr, status } = runProgram('without-gpu.ts', { CUDA_VISIBLE_DEVICES: '', ...env })
   expect(stderr).toBe('')
   expect(status).toBe(0)
   return JSON.parse(stdout)

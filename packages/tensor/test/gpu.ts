@@ -13,6 +13,9 @@ export function gpuProblem(count = 1): string | null {
   }
 }
 
+/** Whether the GPU is the emulator of tests/cuda-emulator: right, but slow, and without errors of its own. */
+export const isEmulated = gpuProblem() === null && cuda.get_device_name(0) === 'CUDA emulator'
+
 /** Whether MAGI_ATTENTION_REQUIRE_GPU asks for so many GPUs. What is no number asks for any. */
 function isRequired(count: number): boolean {
   return !(Number(process.env.MAGI_ATTENTION_REQUIRE_GPU ?? 0) < count)

@@ -42,6 +42,7 @@ void load_tensor(void* shared, const CUtensorMap* map, uint64_t* barrier, int c0
   char* target = block().at_shared(address, described.box_bytes());
   // Whoever reads before the barrier says so reads this.
   std::memset(target, 0xff, described.box_bytes());
+  block().mark_loaded(address, described.box_bytes());
   block().later([=] {
     load_box(described, target, address, {c0, c1, c2, c3, c4});
     MemoryBarrier::complete_bytes(barrier, described.box_bytes());
@@ -65,6 +66,7 @@ void store_tensor(const CUtensorMap* map, const void* shared, int c0, int c1, in
   const TensorMap described = TensorMap::of(map);
   const uint32_t address = block().shared_address(shared);
   const char* source = block().at_shared(address, described.box_bytes());
+  for (uint32_t i = 0; i < described.box_bytes(); i += 16) block().check_fenced(address + i);
   block().self().bulk_stores.open.push_back(
       block().later([=] { store_box(described, source, address, {c0, c1, c2, c3, c4}); }));
 }

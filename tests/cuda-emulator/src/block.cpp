@@ -73,6 +73,11 @@ void Block::fail_at_shared(uint32_t address) const {
                     std::to_string(launch_->shared_bytes) + " bytes that were asked for");
 }
 
+void Block::fail_unfenced(uint32_t address) const {
+  throw KernelError("shared memory at " + std::to_string(address) + " is read by TMA or wgmma, but thread " +
+                    std::to_string(written_[address / kUnit].thread) + ", which wrote it, has made no fence.proxy.async since");
+}
+
 NamedBarrier& Block::named_barrier(int id) {
   if (id < 0 || id >= kNamedBarriers) throw KernelError("there is no named barrier " + std::to_string(id));
   return named_barriers_[static_cast<size_t>(id)];
@@ -113,6 +118,7 @@ void Block::run(const Launch& launch, uint3 index) {
   for (int i = 0; i < count; i += Warpgroup::kThreads) warpgroups_.push_back(std::make_unique<Warpgroup>());
   named_barriers_.assign(kNamedBarriers, NamedBarrier{});
   pending_.clear();
+  written_.assign(kArenaBytes / kUnit + 1, {kNobody, 0});
   std::exception_ptr error;
   while (static_cast<int>(threads_.size()) < count) threads_.push_back(std::make_unique<Thread>(kStackBytes));
   for (int i = 0; i < count; ++i) {
@@ -120,6 +126,7 @@ void Block::run(const Launch& launch, uint3 index) {
     thread.number = i;
     thread.done = false;
     thread.test = nullptr;
+    thread.fences = 0;
     thread.bulk_stores = {};
     thread.copies = {};
     thread.fiber.start([this, &thread, &error] {

@@ -26,11 +26,14 @@ constexpr size_t kUnaskedSharedMemory = 48 << 10;
 constexpr size_t kMostSharedMemory = 227 << 10;
 
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int current_device = 0;
 
 cudaError_t fails(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
 }
+
+bool is_device(int device) { return device >= 0 && device < options().num_devices; }
 
 uint64_t variable(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -162,7 +165,8 @@ CUresult encode_tensor_map(CUtensorMap* map, CUtensorMapDataType type, cuuint32_
 
 const Options& options() {
   static const Options found = {variable("MAGI_CUDA_EMULATOR_SEED", 1), static_cast<int>(variable("MAGI_CUDA_EMULATOR_SMS", 3)),
-                                variable("MAGI_CUDA_EMULATOR_MEMORY", uint64_t{1} << 30)};
+                                variable("MAGI_CUDA_EMULATOR_MEMORY", uint64_t{1} << 30),
+                                static_cast<int>(variable("MAGI_CUDA_EMULATOR_DEVICES", 1))};
   return found;
 }
 
@@ -229,16 +233,20 @@ cudaError_t cudaDriverGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = emulator::options().num_devices;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : fails(cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  if (!emulator::is_device(device)) return fails(cudaErrorInvalidDevice);
+  emulator::current_device = device;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = emulator::current_device;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  if (device != 0) return fails(cudaErrorInvalidDevice);
+  if (!emulator::is_device(device)) return fails(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = emulator::options().num_sms; break;
     case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
@@ -250,7 +258,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return fails(cudaErrorInvalidDevice);
+  if (!emulator::is_device(device)) return fails(cudaErrorInvalidDevice);
   *properties = cudaDeviceProp{};
   std::snprintf(properties->name, sizeof(properties->name), "CUDA emulator");
   properties->totalGlobalMem = emulator::options().memory_bytes;

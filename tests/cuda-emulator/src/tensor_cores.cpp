@@ -42,6 +42,7 @@ class SharedMatrix {
     if (transposed_) address += in_row / 64 * (leading_ - 128);
     address ^= (address >> 7 & 7) << 4;
     uint16_t bits;
+    block().check_fenced(address);
     std::memcpy(&bits, block().at_shared(address, 2), 2);
     return bits;
   }

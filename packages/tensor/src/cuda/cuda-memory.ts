@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads'
 import type { Device } from '../device.js'
 import { MemoryPool } from '../memory-pool.js'
 import { messageBuffer, NativeStatus } from '../native/status.js'
@@ -111,15 +112,28 @@ export function callWithMemory(device: number, call: () => number): number {
   return call()
 }
 
-function allocateOn({ device, address }: StreamHandle, nbytes: number): bigint {
+// The end of the process takes all memory with it, the end of a worker thread does not: there, all that it holds is noted.
+const held = new Map<bigint, StreamHandle>()
+
+if (!isMainThread) {
+  process.once('exit', () => {
+    for (const [address, home] of held)
+      freeOn(home.isDestroyed ? StreamHandle.default(home.device) : home, address)
+  })
+}
+
+function allocateOn(home: StreamHandle, nbytes: number): bigint {
+  const { device, address } = home
   const out = new BigUint64Array(1)
   const allocate = () => cudaLibrary().allocate(nbytes, out, device, address, ...message)
   checkCuda(callWithMemory(device, allocate), `a tensor of ${nbytes} bytes`, device)
   usedDevices.add(device)
+  if (!isMainThread) held.set(out[0]!, home)
   return out[0]!
 }
 
 function freeOn(home: StreamHandle, address: bigint): void {
+  held.delete(address)
   cudaLibrary().free(address, home.device, home.address, ...message)
 }
 

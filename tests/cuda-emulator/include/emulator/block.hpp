@@ -52,6 +52,7 @@ struct Thread {
   void* argument = nullptr;
   bool on_others = false;  // the test depends on other blocks
   const char* waits_for = "";
+  uint32_t fences = 0;  // proxy fences so far
   int64_t detail = 0;
   AsyncGroups bulk_stores;
   AsyncGroups copies;  // cp.async
@@ -104,6 +105,22 @@ class Block {
     return arena_.get() + address;
   }
 
+  // Writes by instructions, and reads by the engines of the hardware (the "async proxy"), which see such a write only if its thread
+  // has made a fence since. Ordinary stores are not followed.
+  void mark_written(uint32_t address, uint32_t bytes) {
+    for (uint32_t unit = address / kUnit; unit <= (address + bytes - 1) / kUnit; ++unit) {
+      written_[unit] = {current_->number, current_->fences};
+    }
+  }
+  void mark_fence() { ++current_->fences; }
+  void mark_loaded(uint32_t address, uint32_t bytes) {
+    for (uint32_t unit = address / kUnit; unit < (address + bytes) / kUnit; ++unit) written_[unit].thread = kNobody;
+  }
+  void check_fenced(uint32_t address) const {
+    const Write& write = written_[address / kUnit];
+    if (write.thread != kNobody && threads_[static_cast<size_t>(write.thread)]->fences == write.fences) fail_unfenced(address);
+  }
+
   // Suspends the current thread until ready(). on_others: what it looks at is changed by other blocks.
   template <typename Ready>
   void wait_until(const char* what, int64_t detail, bool on_others, Ready ready) {
@@ -118,6 +135,14 @@ class Block {
   bool chance(int n) { return random_() % static_cast<uint32_t>(n) == 0; }
 
  private:
+  static constexpr uint32_t kUnit = 16;
+  static constexpr int kNobody = -1;
+  struct Write {
+    int thread;
+    uint32_t fences;  // of that thread, when it wrote
+  };
+
+  [[noreturn]] void fail_unfenced(uint32_t address) const;
   void suspend(bool (*test)(void*), void* argument, const char* what, int64_t detail, bool on_others);
   [[noreturn]] void fail_at_shared(uint32_t address) const;
   bool run_warp(int warp);
@@ -132,6 +157,7 @@ class Block {
   std::vector<std::unique_ptr<Warpgroup>> warpgroups_;
   std::vector<NamedBarrier> named_barriers_;
   std::vector<AsyncOperationPointer> pending_;
+  std::vector<Write> written_;  // of each unit of shared memory
   Thread* current_ = nullptr;
   const Launch* launch_ = nullptr;
   uint3 index_{};

@@ -161,7 +161,7 @@ template <int kPending>
 void bulk_wait() {
   emulator::wait_bulk(kPending);
 }
-inline void fence_async_proxy() {}
+inline void fence_async_proxy() { emulator::block().mark_fence(); }
 inline void fence_async_proxy_global() {}
 
 inline void wgmma_fence() {}
@@ -192,7 +192,11 @@ inline void store_matrices(uint32_t address, uint32_t r0, uint32_t r1, uint32_t 
   const auto rows = emulator::exchange(emulator::kAllLanes, address);
   const int lane = emulator::block().lane();
   const uint32_t registers[4] = {r0, r1, r2, r3};
-  for (int j = 0; j < 4; ++j) store_shared(rows[8 * j + lane / 4] + 4 * static_cast<uint32_t>(lane % 4), registers[j]);
+  for (int j = 0; j < 4; ++j) {
+    const uint32_t place = rows[8 * j + lane / 4] + 4 * static_cast<uint32_t>(lane % 4);
+    store_shared(place, registers[j]);
+    emulator::block().mark_written(place, 4);
+  }
 }
 inline void store_matrices_transposed(uint32_t address, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
   const auto rows = emulator::exchange(emulator::kAllLanes, address);
@@ -201,8 +205,9 @@ inline void store_matrices_transposed(uint32_t address, uint32_t r0, uint32_t r1
   for (int j = 0; j < 4; ++j) {
     for (int i = 0; i < 2; ++i) {
       const auto element = static_cast<uint16_t>(registers[j] >> (16 * i));
-      const uint32_t row = rows[8 * j + 2 * (lane % 4) + i];
-      std::memcpy(emulator::block().at_shared(row + 2 * static_cast<uint32_t>(lane / 4), 2), &element, 2);
+      const uint32_t place = rows[8 * j + 2 * (lane % 4) + i] + 2 * static_cast<uint32_t>(lane / 4);
+      std::memcpy(emulator::block().at_shared(place, 2), &element, 2);
+      emulator::block().mark_written(place, 2);
     }
   }
 }
