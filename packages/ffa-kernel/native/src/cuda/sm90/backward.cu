@@ -70,6 +70,7 @@ void run(const BackwardParams& params) {
   const int64_t zero_bytes = layout.bytes();
   const int64_t key_sums_at = layout.take<float>(2 * key_floats);
   const int64_t query_rows = int64_t{query_heads} * query_tiles * Config::kQueryRows;
+  const int64_t tiles_at = layout.take<KeyTile>(plan.num_tiles);
   const int64_t header_at = layout.take<BackwardItemList::Header>(1);
   const int64_t entries_at = layout.take<int4>(max_entries);
   const int64_t lse2_at = layout.take<float>(query_rows);
@@ -79,7 +80,8 @@ void run(const BackwardParams& params) {
   char* const base = workspace.as<char>();
   const auto floats = [base](int64_t at) { return reinterpret_cast<float*>(base + at); };
 
-  const BackwardItemList items = {reinterpret_cast<BackwardItemList::Header*>(base + header_at),
+  const BackwardItemList items = {reinterpret_cast<KeyTile*>(base + tiles_at),
+                                  reinterpret_cast<BackwardItemList::Header*>(base + header_at),
                                   reinterpret_cast<int4*>(base + entries_at)};
 
   PreprocessParams before{};

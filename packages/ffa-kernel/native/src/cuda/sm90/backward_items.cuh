@@ -10,13 +10,6 @@
 
 namespace magi::ffa::sm90 {
 
-// Query tiles.
-struct TileSpan {
-  int32_t begin;
-  int32_t end;
-};
-
-// From the first to the last query tile that a key tile visits. There may be gaps.
 __device__ inline TileSpan tile_span(const PlanView& plan, int32_t tile) {
   const int32_t shift = __ffs(plan.tile_cols) - 1;
   if (plan.tile_runs == nullptr) {
@@ -41,6 +34,7 @@ struct BackwardPiece {
   int32_t begin;
   int32_t end;
   int32_t start;
+  bool is_partial;
 };
 
 // Blocks that run at a time read the same queries at about the same time if they start at the same place. That is the end of a
@@ -57,20 +51,23 @@ __device__ inline int32_t tile_at(const PlanView& plan, bool reverse_tiles, int3
   return reverse_tiles ? plan.num_tiles - 1 - place : place;
 }
 
+__device__ inline KeyTile key_tile(const PlanView& plan, int32_t tile) {
+  const TileSpan span = tile_span(plan, tile);
+  const bool shares_end = (tile > 0 && tile_span(plan, tile - 1).end == span.end) ||
+                          (tile + 1 < plan.num_tiles && tile_span(plan, tile + 1).end == span.end);
+  return {tile, span, shares_end};
+}
+
 // What there is to do for a key tile within a chunk.
-__device__ inline BackwardPiece piece_of(const PlanView& plan, const BackwardSchedule& schedule, int32_t tile, int32_t chunk) {
-  TileSpan span = tile_span(plan, tile);
+__device__ inline BackwardPiece piece_of(const KeyTile& key, const BackwardSchedule& schedule, int32_t chunk) {
   const int32_t chunk_begin = chunk * schedule.chunk_tiles, chunk_end = chunk_begin + schedule.chunk_tiles;
-  const bool begins_here = span.begin >= chunk_begin && span.begin < chunk_end;
-  bool shares_end = (tile > 0 && tile_span(plan, tile - 1).end == span.end) ||
-                    (tile + 1 < plan.num_tiles && tile_span(plan, tile + 1).end == span.end);
-  bool present = begins_here;
-  if (is_cut(span, schedule)) {
-    shares_end |= span.end >= chunk_end;
-    span = {max(span.begin, chunk_begin), min(span.end, chunk_end)};
-    present = span.begin < span.end;
+  if (!is_cut(key.span, schedule)) {
+    const bool begins_here = key.span.begin >= chunk_begin && key.span.begin < chunk_end;
+    return {begins_here ? key.tile : -1, key.span.begin, key.span.end, start_of(key.span, key.shares_end), false};
   }
-  return {present ? tile : -1, span.begin, span.end, start_of(span, shares_end)};
+  const TileSpan part = {max(key.span.begin, chunk_begin), min(key.span.end, chunk_end)};
+  const bool shares_end = key.shares_end || key.span.end >= chunk_end;
+  return {part.begin < part.end ? key.tile : -1, part.begin, part.end, start_of(part, shares_end), true};
 }
 
 // Writes the list. Run by a whole block; kThreads of them.
@@ -82,7 +79,7 @@ class ItemLister {
 
   // By the plan's order, most work first. Where spans are cut, that is the order within a chunk, and chunks follow each other.
   __device__ void run() {
-    const bool cuts = any_cut();
+    const bool cuts = read_tiles();
     BackwardSchedule schedule = schedule_;
     if (!cuts) {
       schedule.num_chunks = 1;
@@ -92,11 +89,10 @@ class ItemLister {
     const int32_t candidates = schedule.num_chunks * plan_.num_tiles;
     for (int32_t first = 0; first < candidates; first += kThreads) {
       const int32_t index = first + static_cast<int32_t>(threadIdx.x);
-      BackwardPiece piece = {-1, 0, 0, 0};
+      BackwardPiece piece = {-1, 0, 0, 0, false};
       if (index < candidates) {
         const int32_t chunk = index / plan_.num_tiles;
-        const int32_t tile = tile_at(plan_, schedule.reverse_tiles, index - chunk * plan_.num_tiles);
-        piece = piece_of(plan_, schedule, tile, chunk);
+        piece = piece_of(list_.tiles[index - chunk * plan_.num_tiles], schedule, chunk);
       }
       append(piece);
     }
@@ -106,15 +102,18 @@ class ItemLister {
  private:
   static constexpr int kWarps = kThreads / 32;
 
-  __device__ bool any_cut() const {
-    __shared__ bool found;
-    if (threadIdx.x == 0) found = false;
+  // Whether any is to be cut.
+  __device__ bool read_tiles() const {
+    __shared__ bool cuts;
+    if (threadIdx.x == 0) cuts = false;
     __syncthreads();
-    for (int32_t tile = threadIdx.x; tile < plan_.num_tiles; tile += kThreads) {
-      if (is_cut(tile_span(plan_, tile), schedule_)) found = true;
+    for (int32_t place = threadIdx.x; place < plan_.num_tiles; place += kThreads) {
+      const KeyTile key = key_tile(plan_, tile_at(plan_, schedule_.reverse_tiles, place));
+      list_.tiles[place] = key;
+      if (is_cut(key.span, schedule_)) cuts = true;
     }
     __syncthreads();
-    return found;
+    return cuts;
   }
 
   // The pieces that threads have, in their order.
@@ -131,9 +130,7 @@ class ItemLister {
       count_ += warp_counts[w];
     }
     __syncthreads();
-    if (!present) return;
-    const bool partial = is_cut(tile_span(plan_, piece.tile), schedule_);
-    list_.entries[at] = make_int4(2 * piece.tile + (partial ? 1 : 0), piece.begin, piece.end, piece.start);
+    if (present) list_.entries[at] = make_int4(2 * piece.tile + (piece.is_partial ? 1 : 0), piece.begin, piece.end, piece.start);
   }
 
   const PlanView& plan_;

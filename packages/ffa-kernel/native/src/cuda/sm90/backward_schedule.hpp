@@ -19,12 +19,25 @@ struct BackwardSchedule {
 
 BackwardSchedule backward_schedule(const BackwardParams& params, int32_t num_query_tiles);
 
+// From the first query tile that a key tile visits to the last. There may be gaps.
+struct TileSpan {
+  int32_t begin;
+  int32_t end;
+};
+
+struct KeyTile {
+  int32_t tile;
+  TileSpan span;
+  bool shares_end;  // with a neighbour
+};
+
 // The items, for each section of heads the whole list by the heads. In device memory.
 struct BackwardItemList {
   struct Header {
     int32_t count;              // entries
     int32_t heads_per_section;
   };
+  KeyTile* tiles;  // in the plan's order, for whoever makes the list
   Header* header;
   int4* entries;  // 2 * key tile + whether it has several items, first query tile, end, start (backward_items.cuh)
 };
