@@ -16,6 +16,13 @@
 #include "emulator/launch.hpp"
 #include "emulator/tensor_map.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) (static_cast<void>(address), static_cast<void>(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) (static_cast<void>(address), static_cast<void>(bytes))
+#endif
+
 namespace emulator {
 namespace {
 
@@ -58,7 +65,9 @@ class Memory {
       if (memory == nullptr) return nullptr;
       reserved_ += size;
     }
+    ASAN_UNPOISON_MEMORY_REGION(memory, size);
     std::memset(memory, kPoison, size);
+    ASAN_POISON_MEMORY_REGION(static_cast<char*>(memory) + bytes, size - bytes);
     pieces_[memory] = {bytes, size};
     used_ += size;
     return memory;
@@ -69,6 +78,7 @@ class Memory {
     const auto found = pieces_.find(memory);
     if (found == pieces_.end()) return false;
     const Piece piece = found->second;
+    ASAN_UNPOISON_MEMORY_REGION(memory, piece.size);
     const auto* end = static_cast<const unsigned char*>(memory) + piece.bytes;
     for (size_t i = 0; i < kGuardBytes; ++i) {
       if (end[i] == kPoison) continue;
@@ -76,6 +86,7 @@ class Memory {
       std::abort();
     }
     std::memset(memory, kPoison, piece.bytes);  // whoever still reads it gets NaN
+    ASAN_POISON_MEMORY_REGION(memory, piece.size);
     pieces_.erase(found);
     kept_.emplace(piece.size, memory);
     used_ -= piece.size;
@@ -103,6 +114,7 @@ class Memory {
 
   void free_kept() {
     for (const auto& [size, memory] : kept_) {
+      ASAN_UNPOISON_MEMORY_REGION(memory, size);
       std::free(memory);
       reserved_ -= size;
     }
