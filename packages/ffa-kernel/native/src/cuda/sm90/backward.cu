@@ -7,6 +7,7 @@
 #include "../common/packing.hpp"
 #include "backward_host.hpp"
 #include "backward_ranks.cuh"
+#include "backward_schedule.hpp"
 #include "postprocess.cuh"
 #include "preprocess.cuh"
 #include "ptx.cuh"
@@ -50,7 +51,7 @@ template <typename T, int kHeadDim>
 void run(const BackwardParams& params) {
   using Config = BackwardConfig<kHeadDim>;
   const PlanView& plan = params.plan;
-  const int32_t packed = 1 << packing_shift(params.group_size, kBackwardQueryRows);
+  const int32_t packed = 1 << packing_shift(params.group_size, Config::kQueryRows);
   const int32_t tile_tokens = Config::kQueryRows / packed;
   check(plan.tile_rows == Config::kKeyRows && plan.tile_cols == tile_tokens,
         "plan: expected backward tiles of %d keys by %d queries, got %d by %d", Config::kKeyRows, tile_tokens, plan.tile_rows,
@@ -60,24 +61,31 @@ void run(const BackwardParams& params) {
   const int32_t query_heads = params.num_heads_q / packed;
   const BackwardSchedule schedule = backward_schedule(params, query_tiles);
   const bool sums_keys = schedule.num_chunks > 1;
+  const int64_t max_entries = int64_t{plan.num_tiles} * schedule.num_chunks;
   const bool needs_ranks = params.deterministic && plan.tile_runs != nullptr;
 
   Layout layout;
   const int64_t query_floats = int64_t{query_heads} * query_tiles * Config::kQueryTileElements;
   const int64_t key_floats = sums_keys ? int64_t{params.num_heads_kv} * plan.num_tiles * Config::kKeyTileElements : 0;
   const int64_t grad_q_at = layout.take<float>(query_floats);
-  const int64_t grad_k_at = layout.take<float>(key_floats);
-  const int64_t grad_v_at = layout.take<float>(key_floats);
   const int64_t turns_at = layout.take<int32_t>(params.deterministic ? int64_t{2} * query_heads * query_tiles : 0);
   const int64_t next_item_at = layout.take<int32_t>(1);
   const int64_t zero_bytes = layout.bytes();
+  const int64_t key_sums_at = layout.take<float>(2 * key_floats);
   const int64_t query_rows = int64_t{query_heads} * query_tiles * Config::kQueryRows;
+  const int64_t tiles_at = layout.take<KeyTile>(plan.num_tiles);
+  const int64_t header_at = layout.take<BackwardItemList::Header>(1);
+  const int64_t entries_at = layout.take<int4>(max_entries);
   const int64_t lse2_at = layout.take<float>(query_rows);
   const int64_t delta_at = layout.take<float>(query_rows);
   const int64_t ranks_at = layout.take<int32_t>(needs_ranks ? int64_t{plan.num_tiles} * query_tiles : 0);
   const StreamMemory workspace(static_cast<size_t>(layout.bytes()), params.stream);
   char* const base = workspace.as<char>();
   const auto floats = [base](int64_t at) { return reinterpret_cast<float*>(base + at); };
+
+  const BackwardItemList items = {reinterpret_cast<KeyTile*>(base + tiles_at),
+                                  reinterpret_cast<BackwardItemList::Header*>(base + header_at),
+                                  reinterpret_cast<int4*>(base + entries_at)};
 
   PreprocessParams before{};
   before.out = params.out;
@@ -87,10 +95,15 @@ void run(const BackwardParams& params) {
   before.delta = floats(delta_at);
   before.zeros = base;
   before.zero_units = zero_bytes / 16;
+  before.key_sums = base + key_sums_at;
+  before.key_sum_tiles = 2 * key_floats / Config::kKeyTileElements;
   before.total_q = params.total_q;
   before.num_heads_q = params.num_heads_q;
   before.packed = packed;
   before.num_query_tiles = query_tiles;
+  before.plan = plan;
+  before.schedule = schedule;
+  before.items = items;
 
   BackwardKernelParams main{};
   main.q_map = query_map(params.q, params.dtype, params.total_q, params.num_heads_q, kHeadDim, packed, Config::kQueryRows);
@@ -101,12 +114,13 @@ void run(const BackwardParams& params) {
     main.v_map = key_map(params.v, params.dtype, params.total_k, params.num_heads_kv, kHeadDim, Config::kKeyRows);
   }
   main.plan = plan;
-  main.schedule = schedule;
+  main.items = items;
+  main.reverse_tiles = schedule.reverse_tiles;
   main.lse2 = before.lse2;
   main.delta = before.delta;
   main.grad_q = floats(grad_q_at);
-  main.grad_k_sum = floats(grad_k_at);
-  main.grad_v_sum = floats(grad_v_at);
+  main.grad_k_sum = floats(key_sums_at);
+  main.grad_v_sum = main.grad_k_sum + key_floats;
   main.grad_k = params.grad_k;
   main.grad_v = params.grad_v;
   main.next_item = reinterpret_cast<int32_t*>(base + next_item_at);
@@ -142,7 +156,8 @@ void run(const BackwardParams& params) {
   after.num_heads_kv = params.num_heads_kv;
   after.packed = packed;
   after.num_query_tiles = query_tiles;
-  after.num_key_tiles = plan.num_tiles;
+  after.plan = plan;
+  after.schedule = schedule;
   after.sink_tokens = params.sink_tokens;
   after.sink_per_query = params.sink_layout == MAGI_FFA_SINK_SSH;
   after.float_grads = main.float_grads;
@@ -150,8 +165,8 @@ void run(const BackwardParams& params) {
 
   if (needs_ranks) launch_backward_ranks(plan, query_tiles, reinterpret_cast<int32_t*>(base + ranks_at), params.stream);
   launch_preprocess<T, kHeadDim>(before, params.stream);
-  if (schedule.num_items > 0) {
-    const int32_t blocks = std::min(schedule.num_items, std::max(params.num_sms, 1));
+  if (plan.num_tiles > 0) {
+    const int32_t blocks = static_cast<int32_t>(std::min<int64_t>(max_entries * params.num_heads_kv, params.num_sms));
     launch_backward<T, kHeadDim>(main, {params.device, params.stream, blocks, softcap});
   }
   launch_postprocess<T, kHeadDim>(after, params.stream);

@@ -9,6 +9,7 @@
 #include "../common/numeric.cuh"
 #include "../params.hpp"
 #include "backward_runs.cuh"
+#include "backward_schedule.hpp"
 #include "matrix_descriptor.cuh"
 #include "ring.cuh"
 #include "shared_storage.cuh"
@@ -20,14 +21,14 @@ namespace magi::ffa::sm90 {
 template <int kHeadDim>
 struct BackwardConfig {
   static constexpr int kDim = kHeadDim;
-  static constexpr int kQueryRows = kBackwardQueryRows;
+  static constexpr int kQueryRows = backward_query_rows(kDim);
   static constexpr int kKeyRows = kBackwardKeyRows;
   static constexpr int kConsumers = 2;
   static constexpr int kThreads = (kConsumers + 1) * 128;
 
   // A block has 168 registers a thread to share out.
-  static constexpr int kLoaderRegisters = kDim == 128 ? 24 : 56;
-  static constexpr int kConsumerRegisters = kDim == 128 ? 240 : 224;
+  static constexpr int kLoaderRegisters = kDim == 128 ? 24 : 40;
+  static constexpr int kConsumerRegisters = kDim == 128 ? 240 : 232;
 
   // S of the next step is computed while this step still reads its Q; dO is needed for one step only.
   static constexpr int kQueryStages = 3;
@@ -44,12 +45,13 @@ struct BackwardConfig {
   static constexpr uint32_t kQueryPanelBytes = kQueryRows * 128;
   static constexpr uint32_t kKeyPanelBytes = kKeyRows * 128;
 
-  // dQ of a step: the consumers share its columns.
-  static constexpr int kGradQueryCols = kDim / kConsumers;
+  // dQ of a step is shared by the consumers: 64 rows each, or where there are no more, half of the columns.
+  static constexpr bool kSplitsQueryCols = kQueryRows == kWarpgroupRows;
+  static constexpr int kGradQueryCols = kSplitsQueryCols ? kDim / kConsumers : kDim;
 };
 
 // What the loaders tell the consumers about a step.
-struct BackwardStep {
+struct alignas(16) BackwardStep {
   int32_t token;       // first query token of the tile
   int32_t query_tile;  // index into the accumulator of grad_q
   int32_t run;         // place of its BackwardRunBands
@@ -58,19 +60,22 @@ struct BackwardStep {
 };
 
 // The first bands of a run, close at hand: reading them from the plan would take longer than a step.
-struct BackwardRunBands {
+struct alignas(16) BackwardRunBands {
   static constexpr int kCount = 2;
   static constexpr int kInts = 6;
-  int32_t bands[kCount][kInts];
-  int32_t begin;  // of all bands of the run, into run_bands
+  int32_t bands[kCount][8];  // read by fours
+  int32_t begin;             // of all bands of the run, into run_bands
 };
 
-// What the loaders tell the consumers about a work item: all steps of a key tile within a chunk of the queries.
-struct BackwardItem {
-  int32_t tile;   // kEnd: no more items
-  int32_t head;   // of keys
-  int32_t chunk;  // of query tiles
+// A work item, as the warp that claims it tells the others: the steps of a key tile, or of a part of its queries.
+struct alignas(16) BackwardItem {
+  int32_t tile;  // kEnd: no more items
+  int32_t head;  // of keys
   int32_t num_steps;
+  bool is_partial;      // other items add to the gradients of these keys, too
+  int32_t query_begin;  // query tiles: from query_start - 1 down to query_begin, then from query_end - 1 down to query_start
+  int32_t query_end;
+  int32_t query_start;
   static constexpr int32_t kEnd = -1;
 };
 
@@ -102,30 +107,19 @@ struct alignas(1024) BackwardStorage {
   uint64_t keys_empty;
 };
 
-// Work items: for each section of heads, for each chunk of query tiles, the key tiles (most work first) by the heads.
-struct BackwardSchedule {
-  int32_t num_items;
-  int32_t num_heads;          // of keys
-  int32_t heads_per_section;  // whose queries fit into L2 together
-  int32_t num_chunks;
-  int32_t chunk_tiles;        // query tiles of a chunk
-  bool reverse_tiles;         // of a dense plan: the last key tile has the most work
-  bool descending;            // the query tiles of an item come in falling order
-};
-
 struct BackwardKernelParams {
   CUtensorMap q_map;
   CUtensorMap grad_out_map;
   CUtensorMap k_map;
   CUtensorMap v_map;
   PlanView plan;
-  BackwardSchedule schedule;
+  BackwardItemList items;
   const float* lse2;      // [num_query_heads, num_query_tiles * kQueryRows], base 2, +inf: nothing to do
   const float* delta;     // likewise
   float* grad_q;          // [num_query_heads, num_query_tiles, 2 consumers, registers / 4, 128 threads, 4], zeroed
-  float* grad_k_sum;      // with several chunks: [num_heads_kv, num_tiles, 2, registers / 4, 128, 4], zeroed
+  float* grad_k_sum;      // of partial items: [num_heads_kv, num_tiles, 2, registers / 4, 128, 4], zeroed
   float* grad_v_sum;
-  void* grad_k;           // with one chunk: [total_k, num_heads_kv, head_dim]
+  void* grad_k;           // of the others: [total_k, num_heads_kv, head_dim]
   void* grad_v;
   int32_t* next_item;     // zeroed
   int32_t* turns;         // deterministic: [num_query_heads, num_query_tiles, 2 consumers], zeroed
@@ -133,6 +127,7 @@ struct BackwardKernelParams {
   int32_t total_q;
   int32_t total_k;
   int32_t num_heads_kv;
+  bool reverse_tiles;     // see BackwardSchedule
   int32_t heads_per_group;  // query heads of a key head that are not in the rows of one tile: each is gone through in turn
   int32_t packed;           // query heads in the rows of a tile
   int32_t packed_shift;     // its logarithm

@@ -10,6 +10,7 @@
 //   dS(m) = P * (dP - delta)       while these run
 //   copy dQ(m - 1)                 while dK(m - 1) runs
 //   issue S(m + 1), dP(m + 1)
+// Where a step has 128 queries, there are fewer registers beside S and dP, and dV(m) is issued after dS(m).
 #ifndef MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 #define MAGI_FFA_SM90_BACKWARD_CONSUMER_CUH
 
@@ -27,9 +28,7 @@ template <typename Config, typename T, bool kSoftcap>
 class BackwardConsumer {
  public:
   __device__ __forceinline__ BackwardConsumer(const BackwardKernelParams& params, BackwardStorage<Config>& storage)
-      : params_(params), storage_(storage) {
-    thread_ = threadIdx.x % 128;
-    warpgroup_ = __shfl_sync(0xFFFFFFFFu, threadIdx.x / 128 - 1, 0);
+      : params_(params), storage_(storage), products_(storage), thread_(threadIdx.x % 128), warpgroup_(products_.warpgroup()) {
     const int warp = thread_ / 32, lane = thread_ % 32;
     key_row_ = warpgroup_ * kWarpgroupRows + warp * 16 + lane / 4;
     lane_column_ = 2 * (lane % 4);
@@ -42,12 +41,13 @@ class BackwardConsumer {
   __device__ __forceinline__ void run() {
     for (;;) {
       barrier_wait(&storage_.item_full[item_.stage], item_.phase);
-      const BackwardItem item = storage_.items[item_.stage];
+      // Its members are read where they are needed: registers are scarce.
+      const BackwardItem& item = storage_.items[item_.stage];
+      if (item.tile == BackwardItem::kEnd) return;
+      run_item(item);
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.item_empty[item_.stage]);
       item_.advance();
-      if (item.tile == BackwardItem::kEnd) return;
-      run_item(item);
     }
   }
 
@@ -56,31 +56,25 @@ class BackwardConsumer {
   static constexpr int kRows = Config::kQueryRows;
   static constexpr int kScores = kRows / 2;  // registers of a thread
   static constexpr int kGroups = kRows / 16;
+  static constexpr int kLastBlock = kRows / 64 - 1;  // of 64 columns
   static constexpr int kGradQueries = Config::kGradQueryCols / 2;
-  // With softcap there are too few registers to begin dQ and dK before dS is there.
-  static constexpr bool kEarlyGradQueries = !kSoftcap;
 
-  __device__ __forceinline__ void issue_scores(float (&scores)[kScores], int stage) {
-    pin_registers(scores);
-    wgmma_fence();
-    const uint64_t k = matrix_descriptor(storage_.k, 0) + ((warpgroup_ * kWarpgroupRows * 128) >> 4);
-    const uint64_t q = matrix_descriptor(storage_.q[stage], 0);
-    multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(scores, k, q);
-    wgmma_commit();
+  // How many products may run at a time is a matter of registers.
+  static constexpr bool kEarlyGradProbs = kRows == 64 || !kSoftcap;  // dP with S, else when P is there
+  static constexpr bool kEarlyGradQueries = !kSoftcap;               // dQ and dK before dS is computed, else when it is stored
+  // dV before dS is computed, when it is, or when it is stored.
+  enum Order { kBeforeScoreGrads, kWithScoreGrads, kAfterScoreGrads };
+  static constexpr Order kGradValuesAt = kRows == 64 ? kBeforeScoreGrads : kSoftcap ? kAfterScoreGrads : kWithScoreGrads;
+  // Groups of products that are issued after S, and after dP, before these are needed.
+  static constexpr int kAfterScores = kEarlyGradProbs ? 1 : 0;
+  static constexpr int kAfterGradProbs = kGradValuesAt == kBeforeScoreGrads ? 1 : 0;
+
+  __device__ __forceinline__ void find_mask(ScoreMask<kRows>& mask, const BackwardStep& place, int32_t key) {
+    const BackwardStep step = place;
+    mask.find(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift, lane_column_);
   }
 
-  __device__ __forceinline__ void issue_grad_probs(float (&grad_probs)[kScores], int stage) {
-    pin_registers(grad_probs);
-    wgmma_fence();
-    const uint64_t v = matrix_descriptor(storage_.v, 0) + ((warpgroup_ * kWarpgroupRows * 128) >> 4);
-    const uint64_t grad_out = matrix_descriptor(storage_.grad_out[stage], 0);
-    multiply_rows<T, kRows, kDim, Config::kKeyPanelBytes, Config::kQueryPanelBytes>(grad_probs, v, grad_out);
-    wgmma_commit();
-  }
-
-  __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const BackwardStep& step, int32_t key) {
-    const ScoreMask<kRows> mask(params_.plan, step, storage_.runs[step.run], key, params_.total_k, params_.packed_shift,
-                                lane_column_);
+  static __device__ __forceinline__ void apply_mask(uint32_t (&probs)[kGroups][4], const ScoreMask<kRows>& mask) {
 #pragma unroll
     for (int j = 0; j < kRows / 8; ++j) {
 #pragma unroll
@@ -102,30 +96,22 @@ class BackwardConsumer {
                                                       bool add) {
     const int buffer = grad_.stage ^ 1;
     barrier_wait(&storage_.scores_full[buffer], grad_.phase ^ (grad_.stage ^ 1));
-    pin_registers(grad_queries);
-    pin_registers(grad_k);
-    wgmma_fence();
-    const uint64_t grad_scores = matrix_descriptor(storage_.grad_scores[buffer], 0);
-    // Half of the columns: the second panel of 64, or the second half of the only one.
-    constexpr uint32_t kHalf = kDim == 128 ? Config::kKeyPanelBytes : Config::kGradQueryCols * 2;
-    const uint64_t k = matrix_descriptor(storage_.k, Config::kKeyPanelBytes) + ((warpgroup_ * kHalf) >> 4);
-    multiply_columns<T, Config::kGradQueryCols, Config::kKeyRows, Config::kQueryPanelBytes>(grad_queries, grad_scores, k);
-    wgmma_commit();
-    const uint64_t own_scores = grad_scores + ((warpgroup_ * Config::kQueryPanelBytes) >> 4);
-    multiply_transposed<T, kDim, kRows>(grad_k, own_scores,
-                                        matrix_descriptor(storage_.q[query], Config::kQueryPanelBytes), add);
-    wgmma_commit();
+    products_.issue_grad_queries(grad_queries, grad_k, buffer, query, add);
   }
 
-  // dQ takes the registers of S where it needs as many.
-  static constexpr bool kSharesRegisters = kGradQueries == kScores;
-
-  static __device__ __forceinline__ auto& registers_of_grad_queries(float (&scores)[kScores], float (&others)[kGradQueries]) {
-    if constexpr (kSharesRegisters) {
-      return scores;
-    } else {
-      return others;
+  // The registers of S that dQ does not take hold P: its later half, which is computed first, and then the other one, so that
+  // each part takes the place of what it is made of.
+  static __device__ __forceinline__ void keep_probs(float (&scores)[kScores], const uint32_t (&probs)[kGroups][4]) {
+#pragma unroll
+    for (int i = 0; i < kScores - kGradQueries; ++i) {
+      scores[kGradQueries + i] = __uint_as_float(probs[(i / 4 + kGroups / 2) % kGroups][i % 4]);
     }
+  }
+
+  template <int kCount, int kBegin>
+  static __device__ __forceinline__ float (&part_of(float (&registers)[kScores]))[kCount] {
+    static_assert(kBegin + kCount <= kScores);
+    return reinterpret_cast<float(&)[kCount]>(registers[kBegin]);
   }
 
   static __device__ __forceinline__ int before(int query) { return query == 0 ? Config::kQueryStages - 1 : query - 1; }
@@ -160,27 +146,33 @@ class BackwardConsumer {
     if (thread_ == 0) barrier_arrive(barrier);
   }
 
+  // The upper of the thread's two rows.
+  __device__ __forceinline__ int32_t first_key(const BackwardItem& item) const {
+    return item.tile * Config::kKeyRows + key_row_;
+  }
+
   __device__ __forceinline__ void run_item(const BackwardItem& item) {
-    if (item.num_steps == 0) {
-      if (params_.schedule.num_chunks == 1) store_zeros<Config, T>(params_, item, item.tile * Config::kKeyRows + key_row_);
+    const int32_t num_steps = item.num_steps;
+    if (num_steps == 0) {
+      store_zeros<Config, T>(params_, item, first_key(item));
       return;
     }
     float grad_k[kDim / 2];
     float grad_v[kDim / 2];
     float scores[kScores];
-    float grad_probs[kScores];
-    float others[kGradQueries];
-    float(&grad_queries)[kGradQueries] = registers_of_grad_queries(scores, others);
-    const int32_t key = item.tile * Config::kKeyRows + key_row_;
+    float own_grad_probs[kScores];
+    // The compiler has every product read what it overwrites. So registers of S are free for others only if these share its name.
+    float(&grad_probs)[kScores] = kEarlyGradProbs ? own_grad_probs : scores;
+    float(&grad_queries)[kGradQueries] = part_of<kGradQueries, 0>(scores);
     int32_t previous_tile = 0;
 
     barrier_wait(&storage_.keys_full, key_phase_);
     barrier_wait(&storage_.query_full[query_.stage], query_.phase);
-    issue_scores(scores, query_.stage);
+    products_.issue_scores(scores, query_.stage);
     barrier_wait(&storage_.values_full, key_phase_);
     key_phase_ ^= 1;
     barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-    issue_grad_probs(grad_probs, grad_.stage);
+    if constexpr (kEarlyGradProbs) products_.issue_grad_probs(grad_probs, grad_.stage);
 
 #pragma unroll 1
     for (int32_t m = 0;; ++m) {
@@ -190,50 +182,70 @@ class BackwardConsumer {
       uint32_t slopes[kGroups][4];  // with softcap
       uint32_t grad_scores[kGroups][4];
 
-      float2 lse2[kRows / 8];
-      fetch_columns(lse2, storage_.lse2[query], lane_column_);
-      wgmma_wait<1>();  // S(m), and all of the step before
+      // All of this while S(m) is computed.
+      ScoreMask<kRows> mask;
+      const bool masked = storage_.steps[query].band_count != BackwardStep::kUnmasked;
+      if (masked) find_mask(mask, storage_.steps[query], first_key(item));
+      ColumnConstants lse2;
+      fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
+      wgmma_wait<kAfterScores>();  // S(m), and all of the step before
       pin_registers(scores);
       if (m > 1) release_step(two_before(query), stage);
-      exponentials<T, kSoftcap, kRows / 8>(params_, scores, probs, slopes, lse2);
-      if (storage_.steps[query].band_count != BackwardStep::kUnmasked) apply_mask(probs, storage_.steps[query], key);
+      exponentials<T, kSoftcap, kLastBlock>(params_, scores, probs, slopes, lse2);
+      if constexpr (kLastBlock > 0) {
+        fetch_columns(lse2, storage_.lse2[query], lane_column_);
+        exponentials<T, kSoftcap, 0>(params_, scores, probs, slopes, lse2);
+      }
+      if (masked) apply_mask(probs, mask);
 
       pin_registers(probs);
-      pin_registers(grad_v);
-      wgmma_fence();
-      multiply_registers<T, kDim, kRows>(grad_v, probs, matrix_descriptor(storage_.grad_out[stage], Config::kQueryPanelBytes),
-                                         m > 0);
-      wgmma_commit();
-      float2 delta[kRows / 8];
+      if constexpr (kEarlyGradProbs) {
+        keep_probs(scores, probs);
+      } else {
+        products_.issue_grad_probs(grad_probs, stage);
+      }
+      if constexpr (kGradValuesAt == kBeforeScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
+      ColumnConstants delta;
       if constexpr (kEarlyGradQueries) {
         fetch_columns(delta, storage_.delta[stage], lane_column_);
         if (m > 0) {
           issue_late_products(grad_queries, grad_k, before(query), m > 1);
-          wgmma_wait<3>();  // dP(m)
+          wgmma_wait<kAfterGradProbs + 2>();  // dP(m)
         } else {
-          wgmma_wait<1>();
+          wgmma_wait<kAfterGradProbs>();
         }
       } else {
-        wgmma_wait<1>();
+        wgmma_wait<kAfterGradProbs>();
         fetch_columns(delta, storage_.delta[stage], lane_column_);
       }
       pin_registers(grad_probs);
-      score_grads<T, kSoftcap, kRows / 8>(grad_probs, probs, slopes, grad_scores, delta);
+      // Else the compiler takes P apart, which for float16 is work, before dP is there, and has no place for the parts.
+      score_grads<T, kSoftcap, 0>(grad_probs, probs, slopes, grad_scores, delta);
+      if constexpr (kLastBlock > 0) {
+        fetch_columns(delta, storage_.delta[stage] + 64, lane_column_);
+        score_grads<T, kSoftcap, 1>(grad_probs, probs, slopes, grad_scores, delta);
+      }
+      if constexpr (kGradValuesAt == kWithScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
       barrier_wait(&storage_.scores_empty[stage], grad_.phase ^ 1);
       store_score_grads(grad_scores, stage);
       fence_async_proxy();
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.scores_full[stage]);
+      if constexpr (kGradValuesAt == kAfterScoreGrads) products_.issue_grad_values(grad_v, probs, stage, m > 0);
 
       if constexpr (!kEarlyGradQueries) {
         if (m > 0) issue_late_products(grad_queries, grad_k, before(query), m > 1);
       }
       if (m > 0) {
-        wgmma_wait<1>();  // dV(m) and dQ(m - 1)
+        wgmma_wait<1>();  // all but dK(m - 1), or a late dV(m)
         pin_registers(grad_queries);
         copy_grad_queries(grad_queries, previous_tile);
       } else {
         wgmma_wait<0>();
+      }
+      if constexpr (kGradValuesAt != kBeforeScoreGrads) {
+        wgmma_wait<0>();
+        pin_registers(grad_v);
       }
       // By warp: others may still read delta.
       __syncwarp();
@@ -241,39 +253,40 @@ class BackwardConsumer {
       previous_tile = storage_.steps[query].query_tile;
       query_.advance();
       grad_.advance();
-      if (m + 1 == item.num_steps) break;
+      if (m + 1 == num_steps) break;
 
       barrier_wait(&storage_.query_full[query_.stage], query_.phase);
-      issue_scores(scores, query_.stage);
+      products_.issue_scores(scores, query_.stage);
       barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
-      issue_grad_probs(grad_probs, grad_.stage);
+      if constexpr (kEarlyGradProbs) products_.issue_grad_probs(grad_probs, grad_.stage);
       // Not before: the tensor cores would have little to do while the copy becomes visible.
       if (m > 0) hand_over_grad_queries();
     }
 
     const int last = before(query_.stage);
-    if (item.num_steps > 1) hand_over_grad_queries();
-    issue_late_products(grad_queries, grad_k, last, item.num_steps > 1);
+    if (num_steps > 1) hand_over_grad_queries();
+    issue_late_products(grad_queries, grad_k, last, num_steps > 1);
     wgmma_wait<0>();
     pin_registers(grad_queries);
     pin_registers(grad_k);
     pin_registers(grad_v);
-    if (item.num_steps > 1) release_step(before(last), grad_.stage);
+    if (num_steps > 1) release_step(before(last), grad_.stage);
     release_step(last, grad_.stage ^ 1);
     release(&storage_.keys_empty);
     copy_grad_queries(grad_queries, previous_tile);
     hand_over_grad_queries();
-    store_key_grads<Config, T>(params_, item, key, grad_k, grad_v);
+    store_key_grads<Config, T>(params_, item, first_key(item), grad_k, grad_v);
   }
 
   const BackwardKernelParams& params_;
   BackwardStorage<Config>& storage_;
+  BackwardProducts<Config, T> products_;
   RingPosition<Config::kQueryStages> query_;
   RingPosition<Config::kGradStages> grad_;
   RingPosition<Config::kItemSlots> item_;
   uint32_t key_phase_ = 0;
-  int thread_;       // in the warpgroup
-  int warpgroup_;
+  const int thread_;  // in the warpgroup
+  const int warpgroup_;
   int key_row_;      // of the tile: the upper of the thread's two
   int lane_column_;  // first column of the thread in a tile of S^T
   uint32_t store_offset_;

@@ -32,12 +32,12 @@ __device__ __forceinline__ void store_key_rows(const BackwardKernelParams& param
   }
 }
 
-// Of one chunk of the queries: added to the sums of all. Of all queries: in their final form.
+// Of some queries: added to the sums of all. Of all queries: in their final form.
 template <typename Config, typename T>
 __device__ __forceinline__ void store_key_grads(const BackwardKernelParams& params, const BackwardItem& item, int32_t key,
                                                 const float (&grad_k)[Config::kDim / 2],
                                                 const float (&grad_v)[Config::kDim / 2]) {
-  if (params.schedule.num_chunks > 1) {
+  if (item.is_partial) {
     const int64_t tile = int64_t{item.head} * params.plan.num_tiles + item.tile;
     const int consumer = threadIdx.x / 128 - 1;
     const int64_t at =

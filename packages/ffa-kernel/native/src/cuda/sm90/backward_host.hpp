@@ -17,8 +17,6 @@ struct BackwardLaunch {
 template <typename T, int kHeadDim>
 void launch_backward(const BackwardKernelParams& params, const BackwardLaunch& options);
 
-BackwardSchedule backward_schedule(const BackwardParams& params, int32_t num_query_tiles);
-
 }  // namespace magi::ffa::sm90
 
 #endif

@@ -73,7 +73,8 @@ void start_backward(const BackwardKernelParams& params, const BackwardLaunch& op
   constexpr int kBytes = shared_bytes<BackwardStorage<Config>>();
   const LaunchShape shape = {options.blocks, Config::kThreads, options.stream, kBytes, true};
   const auto start = [&](auto softcap, auto deterministic) {
-    launch_large<backward_kernel<Config, T, softcap.value, deterministic.value>>(options.device, shape, params, "backward kernel");
+    constexpr auto kKernel = backward_kernel<Config, T, softcap.value, deterministic.value>;
+    launch_large<kKernel>(options.device, shape, params, "backward kernel");
   };
   const bool deterministic = params.turns != nullptr;
   if (options.softcap) {

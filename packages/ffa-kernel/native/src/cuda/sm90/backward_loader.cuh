@@ -9,23 +9,19 @@
 
 namespace magi::ffa::sm90 {
 
-// What a position in the schedule stands for.
-__device__ inline BackwardItem backward_item(const PlanView& plan, const BackwardSchedule& schedule, int32_t position) {
-  const int32_t per_section = schedule.heads_per_section * plan.num_tiles * schedule.num_chunks;
-  const int32_t section = position / per_section;
-  int32_t rest = position - section * per_section;
-  const int32_t first_head = section * schedule.heads_per_section;
-  const int32_t heads = min(schedule.heads_per_section, schedule.num_heads - first_head);
-  const int32_t chunk = rest / (heads * plan.num_tiles);
-  rest -= chunk * heads * plan.num_tiles;
+// What a position in the schedule stands for; num_steps are still to be counted.
+__device__ inline BackwardItem backward_item(const BackwardItemList& items, int32_t num_heads, int32_t position) {
+  const int32_t count = items.header->count, section_heads = items.header->heads_per_section;
+  const int32_t section = position / (section_heads * count);
+  const int32_t rest = position - section * section_heads * count;
+  const int32_t first_head = section * section_heads;
+  const int32_t heads = min(section_heads, num_heads - first_head);
   const int32_t index = rest / heads;
-  const int32_t tile = plan.tile_order != nullptr ? plan.tile_order[index]
-                       : schedule.reverse_tiles  ? plan.num_tiles - 1 - index
-                                                 : index;
-  return {tile, first_head + rest - index * heads, chunk, 0};
+  const int4 entry = items.entries[index];
+  return {entry.x >> 1, first_head + rest - index * heads, 0, (entry.x & 1) != 0, entry.y, entry.z, entry.w};
 }
 
-// Run by a whole warp.
+// Run by a whole warp, with few registers: items are read from shared memory where they are needed.
 template <typename Config, bool kIsQuery>
 class BackwardLoader {
  public:
@@ -37,26 +33,26 @@ class BackwardLoader {
       // With turns, an item that others wait for must not belong to a block that has no multiprocessor yet.
       int32_t position = params_.turns != nullptr ? claim(0) : blockIdx.x;
       const int32_t claimed_before = params_.turns != nullptr ? 0 : gridDim.x;
-      while (position < params_.schedule.num_items) {
-        BackwardItem item = backward_item(params_.plan, params_.schedule, position);
+      const int32_t num_items = params_.items.header->count * params_.num_heads_kv;
+      while (position < num_items) {
+        BackwardItem item = backward_item(params_.items, params_.num_heads_kv, position);
         item.num_steps = count_steps(item);
         // Without steps there is something to do only for the one who writes the gradients of these keys.
-        if (item.num_steps > 0 || params_.schedule.num_chunks == 1) {
-          announce(item);
-          load_item(item);
+        if (item.num_steps > 0 || !item.is_partial) {
+          load_item(announce(item));
         }
         position = claim(claimed_before);
       }
-      announce({BackwardItem::kEnd, 0, 0, 0});
+      announce({BackwardItem::kEnd});
     } else {
       for (;;) {
         barrier_wait(&storage_.item_full[item_.stage], item_.phase);
-        const BackwardItem item = storage_.items[item_.stage];
+        const BackwardItem& item = storage_.items[item_.stage];
+        if (item.tile == BackwardItem::kEnd) return;
+        load_item(item);
         __syncwarp();
         if (elect_one()) barrier_arrive(&storage_.item_empty[item_.stage]);
         item_.advance();
-        if (item.tile == BackwardItem::kEnd) return;
-        load_item(item);
       }
     }
   }
@@ -71,13 +67,17 @@ class BackwardLoader {
     return __shfl_sync(0xFFFFFFFFu, position, 0);
   }
 
-  __device__ __forceinline__ void announce(const BackwardItem& item) {
+  // Where it is in shared memory until the next but one is announced.
+  __device__ __forceinline__ const BackwardItem& announce(const BackwardItem& item) {
+    BackwardItem& slot = storage_.items[item_.stage];
     barrier_wait(&storage_.item_empty[item_.stage], item_.phase ^ 1);
     if (elect_one()) {
-      storage_.items[item_.stage] = item;
+      slot = item;
       barrier_arrive(&storage_.item_full[item_.stage]);
     }
+    __syncwarp();
     item_.advance();
+    return slot;
   }
 
   __device__ __forceinline__ int32_t cols_shift() const { return kRowsShift - params_.packed_shift; }
@@ -88,13 +88,11 @@ class BackwardLoader {
 
   __device__ __forceinline__ int32_t count_steps(const BackwardItem& item) {
     const RunList list = runs_of(item.tile);
-    const int32_t chunk_begin = item.chunk * params_.schedule.chunk_tiles;
-    const int32_t chunk_end = chunk_begin + params_.schedule.chunk_tiles;
     int32_t steps = 0;
     for (int32_t i = threadIdx.x % 32; i < list.count; i += 32) {
       const int4 run = list.runs[i];
       const int32_t begin = run.x >> cols_shift();
-      steps += max(min(begin + run.y, chunk_end) - max(begin, chunk_begin), 0);
+      steps += max(min(begin + run.y, item.query_end) - max(begin, item.query_begin), 0);
     }
     return __reduce_add_sync(0xFFFFFFFFu, steps) * params_.heads_per_group;
   }
@@ -103,22 +101,28 @@ class BackwardLoader {
     if (item.num_steps == 0) return;
     const RunList list = runs_of(item.tile);
     const bool short_tile = (item.tile + 1) * Config::kKeyRows > params_.total_k;
-    bool first = true;
+    bool keys_are_due = true;
     for (int32_t h = 0; h < params_.heads_per_group; ++h) {
       const int32_t head = item.head * params_.heads_per_group + h;
-      for (int32_t i = 0; i < list.count; ++i) {
-        const int4 run = list.runs[params_.schedule.descending ? list.count - 1 - i : i];
-        const int32_t begin = max(run.x >> cols_shift(), item.chunk * params_.schedule.chunk_tiles);
-        const int32_t steps = min((run.x >> cols_shift()) + run.y, (item.chunk + 1) * params_.schedule.chunk_tiles) - begin;
-        if (steps <= 0) continue;
-        const int32_t bands = run.w == 0 && !short_tile ? BackwardStep::kUnmasked : run.w;
-        if (kIsQuery && run.w > 0) announce_run(run);
-        for (int32_t m = 0; m < steps; ++m) {
-          load_rows(head, begin + (params_.schedule.descending ? steps - 1 - m : m), bands);
-          // The first rows are on their way before the keys of the item before have been used up.
-          if (first) load_keys(item);
-          first = false;
+      int32_t lower = item.query_begin, upper = item.query_start;
+      for (int part = 0; part < 2; ++part) {
+        for (int32_t i = list.count - 1; i >= 0; --i) {
+          const int4 run = list.runs[i];
+          const int32_t first = run.x >> cols_shift();
+          const int32_t begin = max(first, lower);
+          int32_t tile = min(first + run.y, upper);
+          if (tile <= begin) continue;
+          const int32_t bands = run.w == 0 && !short_tile ? BackwardStep::kUnmasked : run.w;
+          if (kIsQuery && run.w > 0) announce_run(run);
+          while (--tile >= begin) {
+            load_rows(head, tile, bands);
+            // The first rows are on their way before the keys of the item before have been used up.
+            if (keys_are_due) load_keys(item);
+            keys_are_due = false;
+          }
         }
+        lower = item.query_start;
+        upper = item.query_end;
       }
     }
   }
@@ -169,7 +173,7 @@ class BackwardLoader {
     rows_.advance();
   }
 
-  static constexpr int kRowsShift = 6;
+  static constexpr int kRowsShift = Config::kQueryRows == 64 ? 6 : 7;
   static_assert(Config::kQueryRows == 1 << kRowsShift);
 
   const BackwardKernelParams& params_;

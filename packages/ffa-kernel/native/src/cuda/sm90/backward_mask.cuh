@@ -25,7 +25,7 @@ template <int kQueryRows>
 struct ScoreMask {
   uint32_t words[kQueryRows / 64];
 
-  __device__ __forceinline__ ScoreMask(const PlanView& plan, const BackwardStep& step, const BackwardRunBands& run, int32_t key,
+  __device__ __forceinline__ void find(const PlanView& plan, const BackwardStep& step, const BackwardRunBands& run, int32_t key,
                                        int32_t total_k, int32_t packed_shift, int32_t lane_column) {
 #pragma unroll
     for (int w = 0; w < kQueryRows / 64; ++w) words[w] = 0;
@@ -34,24 +34,16 @@ struct ScoreMask {
       for (int w = 0; w < kQueryRows / 64; ++w) words[w] = (key < total_k ? 0xFFFFu : 0) | (key + 8 < total_k ? 0xFFFF0000u : 0);
       return;
     }
-    const int32_t tile_tokens = kQueryRows >> packed_shift;
-    for (int32_t i = 0; i < step.band_count; ++i) {
-      const int32_t* band = i < BackwardRunBands::kCount
-                                ? run.bands[i]
-                                : plan.bands + BackwardRunBands::kInts * plan.run_bands[run.begin + i];
-      const int32_t row0 = band[0], row1 = band[1], col0 = band[2], col1 = band[3], lo = band[4], hi = band[5];
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int32_t row = key + 8 * h;
-        if (row < row0 || row >= row1) continue;
-        const int32_t begin = min(max(max(col0, row + lo) - step.token, 0), tile_tokens) << packed_shift;
-        const int32_t end = min(max(min(col1, row + hi + 1) - step.token, 0), tile_tokens) << packed_shift;
-        if (begin >= end) continue;
-#pragma unroll
-        for (int w = 0; w < kQueryRows / 64; ++w) {
-          words[w] |= owned_between(begin - lane_column - 64 * w, end - lane_column - 64 * w) << (16 * h);
-        }
-      }
+    for (int i = 0; i < min(step.band_count, BackwardRunBands::kCount); ++i) {
+      const int4 area = *reinterpret_cast<const int4*>(run.bands[i]);
+      const int2 diagonals = *reinterpret_cast<const int2*>(run.bands[i] + 4);
+      show(area, diagonals, step.token, key, packed_shift, lane_column);
+    }
+#pragma unroll 1
+    for (int32_t i = BackwardRunBands::kCount; i < step.band_count; ++i) {
+      const int32_t* band = plan.bands + BackwardRunBands::kInts * plan.run_bands[run.begin + i];
+      show({band[0], band[1], band[2], band[3]}, {band[4], band[5]}, step.token, key, packed_shift, lane_column);
     }
   }
 
@@ -59,6 +51,25 @@ struct ScoreMask {
   __device__ __forceinline__ uint32_t keep(uint32_t pair, int j, int h) const {
     const uint32_t bits = words[j / 8] >> (16 * h + 2 * (j % 8));
     return pair & (((bits & 1) ? 0x0000FFFFu : 0) | ((bits & 2) ? 0xFFFF0000u : 0));
+  }
+
+ private:
+  // What a band shows: area is row0, row1, col0, col1; diagonals are lo, hi.
+  __device__ __forceinline__ void show(int4 area, int2 diagonals, int32_t token, int32_t key, int32_t packed_shift,
+                                       int32_t lane_column) {
+    const int32_t tile_tokens = kQueryRows >> packed_shift;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int32_t row = key + 8 * h;
+      if (row < area.x || row >= area.y) continue;
+      const int32_t begin = min(max(max(area.z, row + diagonals.x) - token, 0), tile_tokens) << packed_shift;
+      const int32_t end = min(max(min(area.w, row + diagonals.y + 1) - token, 0), tile_tokens) << packed_shift;
+      if (begin >= end) continue;
+#pragma unroll
+      for (int w = 0; w < kQueryRows / 64; ++w) {
+        words[w] |= owned_between(begin - lane_column - 64 * w, end - lane_column - 64 * w) << (16 * h);
+      }
+    }
   }
 };
 

@@ -39,7 +39,7 @@ class BackwardTurn {
     const PlanView& plan = params.plan;
     const int32_t col_begin = max(column * plan.tile_cols, plan.band[2]);
     const int32_t col_end = min((column + 1) * plan.tile_cols, plan.band[3]);
-    if (params.schedule.reverse_tiles) {
+    if (params.reverse_tiles) {
       const int32_t last_row = min(col_end - 1 - plan.band[4], plan.band[1] - 1);
       return last_row / plan.tile_rows - key_tile;
     }

@@ -1,6 +1,7 @@
 #include "postprocess.cuh"
 
 #include "backward_config.cuh"
+#include "backward_items.cuh"
 #include "../common/launch.cuh"
 #include "ptx.cuh"
 
@@ -87,18 +88,20 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
       if (token >= params.total_q) return -1;
       return (int64_t{token} * params.num_heads_q + head * params.packed + row % params.packed) * kHeadDim;
     };
-    convert_tile<T, Config::kQueryRows, kHeadDim, true>(
+    convert_tile<T, Config::kQueryRows, kHeadDim, Config::kSplitsQueryCols>(
         params.grad_q_sum + int64_t{block} * Config::kQueryTileElements, params.grad_q, params.float_grads, params.softmax_scale,
         shared, element_of);
     return;
   }
   block -= query_blocks;
-  const int32_t key_blocks = params.grad_k_sum == nullptr ? 0 : params.num_heads_kv * params.num_key_tiles;
+  const int32_t num_key_tiles = params.plan.num_tiles;
+  const int32_t key_blocks = params.grad_k_sum == nullptr ? 0 : params.num_heads_kv * num_key_tiles;
   if (block < 2 * key_blocks) {
     const bool is_value = block >= key_blocks;
     if (is_value) block -= key_blocks;
-    const int32_t head = block / params.num_key_tiles;
-    const int32_t tile = block - head * params.num_key_tiles;
+    const int32_t head = block / num_key_tiles;
+    const int32_t tile = block - head * num_key_tiles;
+    if (!is_cut(tile_span(params.plan, tile), params.schedule)) return;
     const auto element_of = [&](int row) -> int64_t {
       const int32_t token = tile * Config::kKeyRows + row;
       return token < params.total_k ? (int64_t{token} * params.num_heads_kv + head) * kHeadDim : -1;
@@ -117,7 +120,7 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
 template <typename T, int kHeadDim>
 void launch_postprocess(const PostprocessParams& params, cudaStream_t stream) {
   int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
-  if (params.grad_k_sum != nullptr) blocks += 2 * params.num_heads_kv * params.num_key_tiles;
+  if (params.grad_k_sum != nullptr) blocks += 2 * params.num_heads_kv * params.plan.num_tiles;
   if (params.grad_sink != nullptr) blocks += params.num_heads_q;
   launch(postprocess_kernel<T, kHeadDim>, {blocks, kThreads, stream, 0, true}, params, "backward postprocess");
 }

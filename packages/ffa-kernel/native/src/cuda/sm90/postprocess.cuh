@@ -6,11 +6,13 @@
 
 #include <cuda_runtime_api.h>
 
+#include "backward_schedule.hpp"
+
 namespace magi::ffa::sm90 {
 
 struct PostprocessParams {
   const float* grad_q_sum;  // see BackwardKernelParams
-  const float* grad_k_sum;  // null: the main kernel wrote grad_k and grad_v
+  const float* grad_k_sum;  // null without partial items: all of grad_k and grad_v is there
   const float* grad_v_sum;
   void* grad_q;             // [total_q, num_heads_q, head_dim]
   void* grad_k;             // [total_k, num_heads_kv, head_dim]
@@ -25,7 +27,8 @@ struct PostprocessParams {
   int32_t num_heads_kv;
   int32_t packed;
   int32_t num_query_tiles;
-  int32_t num_key_tiles;
+  PlanView plan;
+  BackwardSchedule schedule;
   int32_t sink_tokens;
   bool sink_per_query;
   bool float_grads;

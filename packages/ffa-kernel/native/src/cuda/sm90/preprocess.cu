@@ -2,6 +2,8 @@
 
 #include "../common/launch.cuh"
 #include "../common/numeric.cuh"
+#include "backward_config.cuh"
+#include "backward_items.cuh"
 #include "tile_sizes.hpp"
 #include "ptx.cuh"
 
@@ -16,22 +18,34 @@ __device__ __forceinline__ float dot_pair(uint32_t a, uint32_t b, float sum) {
   return fmaf(x.y, y.y, fmaf(x.x, y.x, sum));
 }
 
+// Units of 16 bytes, by all threads of a block.
+__device__ void clear(void* memory, int64_t begin, int64_t end) {
+  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) static_cast<uint4*>(memory)[i] = make_uint4(0, 0, 0, 0);
+}
+
 template <typename T, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessParams params) {
   allow_next_kernel();
-  constexpr int kRows = kBackwardQueryRows;
+  if (blockIdx.x == 0) return ItemLister<kThreads>(params.plan, params.schedule, params.items).run();
+  const int32_t block = blockIdx.x - 1;
+  const int32_t blocks = gridDim.x - 1;
+  constexpr int kRows = BackwardConfig<kHeadDim>::kQueryRows;
   constexpr int kLanes = kHeadDim / 8;  // of a row, 16 bytes each
   constexpr int kRowsAtOnce = kThreads / kLanes;
 
-  const int64_t zeros_each = (params.zero_units + gridDim.x - 1) / gridDim.x;
-  const int64_t zeros_begin = blockIdx.x * zeros_each;
-  const int64_t zeros_end = min(zeros_begin + zeros_each, params.zero_units);
-  for (int64_t i = zeros_begin + threadIdx.x; i < zeros_end; i += kThreads) {
-    static_cast<uint4*>(params.zeros)[i] = make_uint4(0, 0, 0, 0);
+  const int64_t zeros_each = (params.zero_units + blocks - 1) / blocks;
+  const int64_t zeros_begin = block * zeros_each;
+  clear(params.zeros, zeros_begin, min(zeros_begin + zeros_each, params.zero_units));
+  constexpr int64_t kKeyTileUnits = BackwardConfig<kHeadDim>::kKeyTileElements * sizeof(float) / sizeof(uint4);
+  for (int64_t i = block; i < params.key_sum_tiles; i += blocks) {
+    const int32_t key_tile = static_cast<int32_t>(i % params.plan.num_tiles);
+    if (is_cut(tile_span(params.plan, key_tile), params.schedule)) {
+      clear(params.key_sums, i * kKeyTileUnits, (i + 1) * kKeyTileUnits);
+    }
   }
 
-  const int32_t head = blockIdx.x / params.num_query_tiles;
-  const int32_t tile = blockIdx.x - head * params.num_query_tiles;
+  const int32_t head = block / params.num_query_tiles;
+  const int32_t tile = block - head * params.num_query_tiles;
   const int lane = threadIdx.x % kLanes;
 #pragma unroll
   for (int r = threadIdx.x / kLanes; r < kRows; r += kRowsAtOnce) {
@@ -52,7 +66,7 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 #pragma unroll
     for (int step = kLanes / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, step);
     if (lane == 0) {
-      const int64_t at = int64_t{blockIdx.x} * kRows + r;
+      const int64_t at = int64_t{block} * kRows + r;
       params.lse2[at] = lse2;
       params.delta[at] = sum;
     }
@@ -63,8 +77,8 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream) {
-  const int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
-  launch(preprocess_kernel<T, kHeadDim>, {blocks, kThreads, stream}, params, "backward preprocess");
+  const int64_t blocks = int64_t{params.num_heads_q / params.packed} * params.num_query_tiles;
+  launch(preprocess_kernel<T, kHeadDim>, {blocks + 1, kThreads, stream}, params, "backward preprocess");
 }
 
 template void launch_preprocess<__nv_bfloat16, 64>(const PreprocessParams&, cudaStream_t);

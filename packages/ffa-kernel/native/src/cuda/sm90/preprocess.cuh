@@ -1,10 +1,12 @@
-// Before the Hopper backward kernel: row constants in the order of its query tiles, and zeros where it adds.
+// Before the Hopper backward kernel: row constants in the order of its query tiles, zeros where it adds, and its work items.
 #ifndef MAGI_FFA_SM90_PREPROCESS_CUH
 #define MAGI_FFA_SM90_PREPROCESS_CUH
 
 #include <cstdint>
 
 #include <cuda_runtime_api.h>
+
+#include "backward_schedule.hpp"
 
 namespace magi::ffa::sm90 {
 
@@ -16,13 +18,18 @@ struct PreprocessParams {
   float* delta;          // likewise: sum of out * grad_out
   void* zeros;           // 16-byte units to clear
   int64_t zero_units;
+  void* key_sums;        // [2, num_heads_kv, key tiles], a tile of float32 each: those of partial items are cleared
+  int64_t key_sum_tiles;
   int32_t total_q;
   int32_t num_heads_q;
   int32_t packed;
   int32_t num_query_tiles;
+  PlanView plan;
+  BackwardSchedule schedule;
+  BackwardItemList items;  // to be filled
 };
 
-// One block for each query tile of each packed head; there must be one.
+// One block for each query tile of each packed head, of which there must be one, and one that lists the items.
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream);
 

@@ -18,7 +18,7 @@ constexpr int forward_tile_cols(int head_dim) { return head_dim <= 128 ? 128 : h
 
 // Backward: keys of a tile, 64 for each of two consumers; and rows of a query tile, as many as registers allow.
 constexpr int kBackwardKeyRows = 128;
-constexpr int kBackwardQueryRows = 64;
+constexpr int backward_query_rows(int head_dim) { return head_dim == 64 ? 128 : 64; }
 
 }  // namespace magi::ffa::sm90
 
