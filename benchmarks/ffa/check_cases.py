@@ -73,6 +73,13 @@ def table():
             yield Case(build(16384), *KINDS[(2 * index + offset) % len(KINDS)])
 
 
+def head_dims():
+    """The head_dims that are not in the benchmark."""
+    for head_dim, group_size, dtype in itertools.product((96, 192, 256), (8, 1), ("bfloat16", "float16")):
+        yield Case(_packed("slices of 1 to 300", 3000, lambda: random.randint(1, 300)), head_dim, group_size, dtype)
+        yield Case(MASKS["sliding-window"](4096), head_dim, group_size, dtype)
+
+
 def repeats():
     """50 runs, bit by bit. Backward in deterministic mode."""
     for kind in KINDS[:8]:
@@ -82,7 +89,7 @@ def repeats():
 
 
 GROUPS = {function.__name__: function for function in (
-    tails, small_slices, many_slices, empty_rows, overlapping, table, repeats, one_million)}
+    tails, small_slices, many_slices, empty_rows, overlapping, table, head_dims, repeats, one_million)}
 
 
 def _one_slice(total_q, total_k, type):

@@ -18,7 +18,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     words = lambda text: text.split(",")
     numbers = lambda text: [int(word) for word in text.split(",")]
-    parser.add_argument("builds", nargs="+", help="paths of libmagi_ffa_cuda.so; the first is what the others are compared with")
+    parser.add_argument("builds", nargs="+", help="paths of libmagi_ffa_cuda.so, with @80 or @90 behind for the kernels of one "
+                        "family; the first is what the others are compared with")
     parser.add_argument("--masks", type=words, default=list(MASKS), help=f"of {','.join(MASKS)}")
     parser.add_argument("--tokens", type=numbers, default=[2048, 8192])
     parser.add_argument("--dims", type=numbers, default=[128])
@@ -42,7 +43,10 @@ def compare(mask, head_dim, options):
     q, k, v, grad_out = (
         torch.randn(mask.total_q, heads, head_dim, device="cuda", dtype=torch.bfloat16)
         for heads in (NUM_HEADS_Q, NUM_HEADS_KV, NUM_HEADS_KV, NUM_HEADS_Q))
-    calls = [ours.Attention(mask, q, k, v, grad_out, build=build) for build in options.builds]
+    calls = []
+    for build in options.builds:
+        path, _, kernel = build.partition("@")
+        calls.append(ours.Attention(mask, q, k, v, grad_out, int(kernel or 0), build=path))
     for call in calls:
         call.forward()  # backward uses its results
     for direction in options.passes:
