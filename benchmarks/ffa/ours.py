@@ -56,9 +56,10 @@ class DevicePlanner:
 class Attention:
     """Calls for one problem, planned beforehand. Results are in out, lse and grads, which every call overwrites."""
 
-    def __init__(self, mask, q, k, v, grad_out, kernel=0, allocate=None, deterministic=False, planner="device"):
-        """allocate(shape, dtype) makes the tensors of the results."""
-        load()
+    def __init__(self, mask, q, k, v, grad_out, kernel=0, allocate=None, deterministic=False, planner="device", build=None):
+        """allocate(shape, dtype) makes the tensors of the results. build: path of the library, see load()."""
+        load(build)
+        self._library = ffa.library
         self._inputs = q, k, v
         self._grad_out = grad_out
         self._kernel = kernel
@@ -71,19 +72,28 @@ class Attention:
         self.grads = tuple(allocate(x.shape, x.dtype) for x in (q, k, v))
 
     def forward(self):
+        ffa.library = self._library
         ffa.forward(*self._inputs, plan=self._forward_plan, out=self.out, lse=self.lse, kernel=self._kernel)
         return self.out
 
     def backward(self):
         """Uses what forward left in out and lse."""
+        ffa.library = self._library
         ffa.backward(*self._inputs, self.out, self.lse, self._grad_out, plan=self._backward_plan, grads=(*self.grads, None),
                      kernel=self._kernel, deterministic=self._deterministic)
         return self.grads
 
 
-def load():
-    if ffa.library is None:
-        ffa.load(os.environ.get("MAGI_ATTENTION_FFA_CUDA_LIB", str(PACKAGE / "lib/libmagi_ffa_cuda.so")))
+_builds = {}
+
+
+def load(build=None):
+    """Makes a build of the library the one that ffa calls."""
+    path = build or os.environ.get("MAGI_ATTENTION_FFA_CUDA_LIB", str(PACKAGE / "lib/libmagi_ffa_cuda.so"))
+    if path not in _builds:
+        ffa.load(path)
+        _builds[path] = ffa.library
+    ffa.library = _builds[path]
 
 
 def make_plan(mask, q, k, kernel, backward, planner):

@@ -11,12 +11,13 @@ file(GLOB magi_ffa_sm90_sources CONFIGURE_DEPENDS ${magi_ffa_cuda_dir}/sm90/[a-z
 file(GLOB magi_ffa_plan_sources CONFIGURE_DEPENDS ${magi_ffa_cuda_dir}/plan/[a-z]*.cpp ${magi_ffa_cuda_dir}/plan/[a-z]*.cu)
 
 # A source file for each dtype and head_dim, so that they compile side by side.
-foreach(pass forward backward)
+foreach(kernel sm80/forward sm80/backward sm90/forward)
+  get_filename_component(architecture ${kernel} DIRECTORY)
   foreach(element __nv_bfloat16 __half)
     foreach(head_dim 64 96 128 192 256)
-      set(instance "${CMAKE_CURRENT_BINARY_DIR}/sm80/${pass}_${element}_${head_dim}.cu")
-      configure_file(${magi_ffa_cuda_dir}/sm80/${pass}_instance.cu.in ${instance} @ONLY)
-      list(APPEND magi_ffa_sm80_sources ${instance})
+      set(instance "${CMAKE_CURRENT_BINARY_DIR}/${kernel}_${element}_${head_dim}.cu")
+      configure_file(${magi_ffa_cuda_dir}/${kernel}_instance.cu.in ${instance} @ONLY)
+      list(APPEND magi_ffa_${architecture}_sources ${instance})
     endforeach()
   endforeach()
 endforeach()

@@ -1,3 +1,3 @@
 import { describeKernels } from './helpers/gpu-suite.js'
 
-describeKernels('sm90', [64, 128])
+describeKernels('sm90', [64, 96, 128, 192, 256])

@@ -172,6 +172,10 @@ void wgmma_wait() {
 }
 template <typename Registers>
 void pin_registers(Registers&) {}
+template <int N>
+void forget_registers(float (&registers)[N]) {
+  for (float& value : registers) value = NAN;
+}
 
 inline void wait_for_count(const int32_t* counter, int32_t value) {
   emulator::block().wait_until("the turn", value, true, [&] { return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == value; });

@@ -53,7 +53,7 @@ typedef struct MagiFfaPlan {
 enum MagiFfaKernel {
   MAGI_FFA_KERNEL_AUTO = 0,  /* the fastest that the device and the head_dim allow */
   MAGI_FFA_KERNEL_SM80 = 80, /* mma.sync: any GPU from Ampere on */
-  MAGI_FFA_KERNEL_SM90 = 90, /* wgmma and TMA: Hopper; head_dim 64 and 128 */
+  MAGI_FFA_KERNEL_SM90 = 90, /* wgmma and TMA: Hopper; head_dim 64 and 128, forward alone 96, 192 and 256, too */
 };
 
 enum MagiFfaSinkLayout {

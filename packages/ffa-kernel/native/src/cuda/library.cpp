@@ -24,16 +24,24 @@ constexpr Kernels kSm80 = {MAGI_FFA_KERNEL_SM80, sm80::tile_sizes, sm80::forward
 
 #if MAGI_FFA_SM90
 constexpr Kernels kSm90 = {MAGI_FFA_KERNEL_SM90, sm90::tile_sizes, sm90::forward, sm90::backward};
-
-// Code for sm_90a runs on that architecture alone.
-bool runs_sm90(int32_t head_dim, const DeviceInfo& device) { return device.capability == 90 && sm90::supports(head_dim); }
 #endif
 
-const Kernels& choose_kernels(int32_t kernel, int32_t head_dim, const DeviceInfo& device) {
+struct Choice {
+  const Kernels& forward;
+  const Kernels& backward;
+};
+
+// Those of Hopper for each pass that has them. Where one pass alone has them, they have not been measured: only who asks for them
+// by name gets them.
+Choice choose_kernels(int32_t kernel, int32_t head_dim, const DeviceInfo& device) {
   check(kernel == MAGI_FFA_KERNEL_AUTO || kernel == MAGI_FFA_KERNEL_SM80 || kernel == MAGI_FFA_KERNEL_SM90,
         "kernel: expected 0, 80 or 90, got %d", kernel);
 #if MAGI_FFA_SM90
-  if (kernel != MAGI_FFA_KERNEL_SM80 && runs_sm90(head_dim, device)) return kSm90;
+  // Code for sm_90a runs on that architecture alone.
+  if (kernel != MAGI_FFA_KERNEL_SM80 && device.capability == 90 && sm90::supports_forward(head_dim)) {
+    if (sm90::supports_backward(head_dim)) return {kSm90, kSm90};
+    if (kernel == MAGI_FFA_KERNEL_SM90) return {kSm90, kSm80};
+  }
 #endif
   if (kernel == MAGI_FFA_KERNEL_SM90) {
     fail(MAGI_UNSUPPORTED,
@@ -41,7 +49,7 @@ const Kernels& choose_kernels(int32_t kernel, int32_t head_dim, const DeviceInfo
          "80 (sm80)",
          head_dim, device.capability / 10, device.capability % 10);
   }
-  return kSm80;
+  return {kSm80, kSm80};
 }
 
 template <typename Params, typename Args>
@@ -71,7 +79,7 @@ Params common_params(const Args& args, const DeviceInfo& device) {
 void forward(const MagiFfaForwardArgs& args) {
   check_forward(args);
   const DeviceInfo& device = device_info(args.device);
-  const Kernels& kernels = choose_kernels(args.kernel, args.head_dim, device);
+  const Kernels& kernels = choose_kernels(args.kernel, args.head_dim, device).forward;
   ForwardParams params = common_params<ForwardParams>(args, device);
   const TileSizes tiles = kernels.tile_sizes(args.head_dim, params.group_size);
   params.plan = view_plan(*args.plan, args.total_q, args.total_k, tiles.forward_rows, tiles.forward_cols);
@@ -87,7 +95,7 @@ void forward(const MagiFfaForwardArgs& args) {
 void backward(const MagiFfaBackwardArgs& args) {
   check_backward(args);
   const DeviceInfo& device = device_info(args.device);
-  const Kernels& kernels = choose_kernels(args.kernel, args.head_dim, device);
+  const Kernels& kernels = choose_kernels(args.kernel, args.head_dim, device).backward;
   BackwardParams params = common_params<BackwardParams>(args, device);
   const TileSizes tiles = kernels.tile_sizes(args.head_dim, params.group_size);
   params.plan = view_plan(*args.plan, args.total_k, args.total_q, tiles.backward_rows, tiles.backward_cols);
@@ -110,14 +118,15 @@ void tile_sizes(int32_t head_dim, int32_t dtype, int32_t group_size, int32_t dev
   check_head_dim(head_dim);
   check_dtype(dtype);
   check(group_size > 0, "group_size: expected at least 1, got %d", group_size);
-  const Kernels& kernels = choose_kernels(kernel, head_dim, device_info(device));
-  const TileSizes tiles = kernels.tile_sizes(head_dim, group_size);
-  sizes->forward_rows = tiles.forward_rows;
-  sizes->forward_cols = tiles.forward_cols;
-  sizes->backward_rows = tiles.backward_rows;
-  sizes->backward_cols = tiles.backward_cols;
+  const Choice kernels = choose_kernels(kernel, head_dim, device_info(device));
+  const TileSizes forward = kernels.forward.tile_sizes(head_dim, group_size);
+  const TileSizes backward = kernels.backward.tile_sizes(head_dim, group_size);
+  sizes->forward_rows = forward.forward_rows;
+  sizes->forward_cols = forward.forward_cols;
+  sizes->backward_rows = backward.backward_rows;
+  sizes->backward_cols = backward.backward_cols;
   sizes->forward_align_cols = 0;
-  sizes->kernel = kernels.id;
+  sizes->kernel = kernels.forward.id;
 }
 
 }  // namespace

@@ -99,7 +99,8 @@ void backward(const BackwardParams& params);
 }  // namespace sm80
 
 namespace sm90 {
-bool supports(int32_t head_dim);
+bool supports_forward(int32_t head_dim);
+bool supports_backward(int32_t head_dim);
 TileSizes tile_sizes(int32_t head_dim, int32_t group_size);
 void forward(const ForwardParams& params);
 void backward(const BackwardParams& params);

@@ -16,8 +16,9 @@ struct DenseRuns {
   int32_t end_full;
 };
 
-// `aligned`: tiles lie on the grid of plan.tile_cols. That is a power of two in all kernels: a division would take registers
-// that loading warps do not have.
+// `aligned`: tiles lie on the grid of plan.tile_cols. Kernels whose tile_cols is not a power of two name it: a division by a
+// variable would take registers that loading warps do not have.
+template <int kTileCols = 0>
 __device__ inline DenseRuns dense_runs(const PlanView& plan, int32_t tile, bool aligned) {
   const DenseRuns none = {0, 0, 0, 0};
   if (plan.num_bands == 0) return none;
@@ -29,20 +30,21 @@ __device__ inline DenseRuns dense_runs(const PlanView& plan, int32_t tile, bool 
   const int32_t row_end = min(tile_end, row1);
   if (row_begin >= row_end) return none;
 
-  const int32_t shift = __ffs(plan.tile_cols) - 1;
-  const int32_t round_up = plan.tile_cols - 1;
+  const int32_t tile_cols = kTileCols > 0 ? kTileCols : plan.tile_cols;
+  // For numbers that are not negative.
+  const auto divide = [&](int32_t cols) { return kTileCols > 0 ? cols / tile_cols : cols >> (__ffs(tile_cols) - 1); };
   const int32_t hull_begin = max(col0, row_begin + lo);
   const int32_t hull_end = min(col1, row_end + hi);
   if (hull_begin >= hull_end) return none;
-  const int32_t begin = aligned ? hull_begin & ~round_up : hull_begin;
-  const int32_t num_tiles = (hull_end - begin + round_up) >> shift;
+  const int32_t begin = aligned ? divide(hull_begin) * tile_cols : hull_begin;
+  const int32_t num_tiles = divide(hull_end - begin + tile_cols - 1);
 
   const DenseRuns masked = {begin, num_tiles, num_tiles, num_tiles};
   const int32_t full_begin = max(col0, tile_end - 1 + lo);
   const int32_t full_end = min(col1, tile_begin + hi + 1);
   if (row_begin != tile_begin || row_end != tile_end || full_begin >= full_end) return masked;
-  const int32_t first_full = (full_begin - begin + round_up) >> shift;
-  const int32_t end_full = full_end == plan.num_cols ? num_tiles : (full_end - begin) >> shift;
+  const int32_t first_full = divide(full_begin - begin + tile_cols - 1);
+  const int32_t end_full = full_end == plan.num_cols ? num_tiles : divide(full_end - begin);
   return first_full < end_full ? DenseRuns{begin, num_tiles, first_full, end_full} : masked;
 }
 

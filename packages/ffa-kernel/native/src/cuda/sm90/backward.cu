@@ -14,6 +14,9 @@
 #include "tensor_map.hpp"
 
 namespace magi::ffa::sm90 {
+
+bool supports_backward(int32_t head_dim) { return head_dim == 64 || head_dim == 128; }
+
 namespace {
 
 // Cuts one allocation into parts of 256-byte alignment.

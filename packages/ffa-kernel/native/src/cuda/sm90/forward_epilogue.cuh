@@ -47,26 +47,46 @@ __device__ __forceinline__ void store_statistics(const ForwardKernelParams& para
   }
 }
 
-// float32 outputs go from registers to memory, merged with what is there if accumulating.
+// Where the thread's first two elements of a float32 output row are.
 template <int kDim>
-__device__ inline void store_float_rows(const ForwardKernelParams& params, const float (&out)[kDim / 2], const RowPlaces& rows,
-                                        int lane, const RowResult (&results)[2]) {
+__device__ __forceinline__ float* float_row(const ForwardKernelParams& params, const RowPlaces& rows, int h, int lane) {
+  const int64_t row = static_cast<int64_t>(rows.token[h]) * params.num_heads_q + rows.head[h];
+  return params.out_float + row * kDim + 2 * (lane % 4);
+}
+
+// Adds the float32 outputs that are there. For whole warps.
+template <int kDim>
+__device__ __forceinline__ void add_float_rows(const ForwardKernelParams& params, float (&out)[kDim / 2], const RowPlaces& rows,
+                                               int lane, const RowResult (&results)[2]) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    // What stands beside an lse of -infinity has no meaning, and may be NaN.
+    const bool adds = rows.token[h] < params.total_q && results[h].old_factor > 0.0f;
+    const float* source = float_row<kDim>(params, rows, h, lane);
+#pragma unroll
+    for (int i = 0; i < kDim / 8; ++i) {
+      if (adds) {
+        const float2 before = *reinterpret_cast<const float2*>(source + 8 * i);
+        out[4 * i + 2 * h] += results[h].old_factor * before.x;
+        out[4 * i + 2 * h + 1] += results[h].old_factor * before.y;
+      }
+      // Otherwise all loads would be under way at a time, which takes more registers than there are.
+      if (i % 8 == 7) __syncwarp();
+    }
+  }
+}
+
+// float32 outputs go from registers to memory.
+template <int kDim>
+__device__ __forceinline__ void store_float_rows(const ForwardKernelParams& params, const float (&out)[kDim / 2],
+                                                 const RowPlaces& rows, int lane) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     if (rows.token[h] >= params.total_q) continue;
-    const int64_t row = static_cast<int64_t>(rows.token[h]) * params.num_heads_q + rows.head[h];
-    float* target = params.out_float + row * kDim + 2 * (lane % 4);
+    float* target = float_row<kDim>(params, rows, h, lane);
 #pragma unroll
     for (int i = 0; i < kDim / 8; ++i) {
-      float2 value = make_float2(out[4 * i + 2 * h], out[4 * i + 2 * h + 1]);
-      float2* place = reinterpret_cast<float2*>(target + 8 * i);
-      // What stands beside an lse of -infinity has no meaning, and may be NaN.
-      if (results[h].old_factor > 0.0f) {
-        const float2 before = *place;
-        value.x += results[h].old_factor * before.x;
-        value.y += results[h].old_factor * before.y;
-      }
-      *place = value;
+      *reinterpret_cast<float2*>(target + 8 * i) = make_float2(out[4 * i + 2 * h], out[4 * i + 2 * h + 1]);
     }
   }
 }

@@ -22,43 +22,46 @@ __device__ __forceinline__ void locate_item(const ForwardKernelParams& params, i
   else tile = params.dense_descending ? params.plan.num_tiles - 1 - position : position;
 }
 
+template <int kTileCols>
 __device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
-  int run_begin = 0, num_runs = 0, num_tiles = 0, num_masked = 0;
-  int tail_col = kNoTail;
+  int run_begin = 0, num_tiles = 0, num_masked = 0;
+  int lead_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
-  const auto count_run = [&](const int4& r) {
+  // The last run with something to mask leads: a full one that reaches beyond the keys, since full ones come last, or the last
+  // masked one.
+  const auto count_run = [&](const int4& r, int index) {
     num_tiles += r.y;
-    if (r.w > 0) num_masked += r.y;
-    else if (r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols) tail_col = r.x + (r.y - 1) * plan.tile_cols;
+    const bool has_tail = r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
+    const int masked = r.w > 0 ? r.y : has_tail ? 1 : 0;
+    num_masked += masked;
+    if (masked > 0) lead_run = index;
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.
-    const DenseRuns dense = dense_runs(plan, tile, false);
+    const DenseRuns dense = dense_runs<kTileCols>(plan, tile, false);
     const int4 before = make_int4(dense.col_begin, dense.first_full, kDenseBand, 1);
     const int after_begin = dense.col_begin + dense.end_full * plan.tile_cols;
     const int4 after = make_int4(after_begin, dense.num_tiles - dense.end_full, kDenseBand, 1);
     const int4 full = make_int4(dense.col_begin + dense.first_full * plan.tile_cols, dense.end_full - dense.first_full, 0, 0);
-    num_runs = 3;
-    count_run(before);
-    count_run(after);
-    count_run(full);
+    count_run(before, 0);
+    count_run(after, 1);
+    count_run(full, 2);
     run = lane == 0 ? before : lane == 1 ? after : full;
   } else {
     run_begin = __ldg(plan.tile_runs + tile);
-    num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
+    const int num_runs = __ldg(plan.tile_runs + tile + 1) - run_begin;
     for (int base = 0; base < num_runs; base += 32) {
       int4 r = make_int4(0, 0, 0, 1);
       if (base + lane < num_runs) r = __ldg(reinterpret_cast<const int4*>(plan.runs) + run_begin + base + lane);
       if (base == 0) run = r;
-      count_run(r);
+      count_run(r, base + lane);
     }
     num_tiles = __reduce_add_sync(0xffffffff, num_tiles);
     num_masked = __reduce_add_sync(0xffffffff, num_masked);
-    tail_col = __reduce_max_sync(0xffffffff, tail_col);
+    lead_run = __reduce_max_sync(0xffffffff, lead_run);
   }
-  if (tail_col != kNoTail) num_masked += 1;
   if (lane < kInlineRuns) item.runs[lane] = run;
   if (lane == 0) {
     item.tile = tile;
@@ -66,8 +69,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     item.num_tiles = num_tiles;
     item.num_masked = num_masked;
     item.run_begin = run_begin;
-    item.num_runs = num_runs;
-    item.tail_col = tail_col;
+    item.lead_run = lead_run;
   }
 }
 
@@ -109,7 +111,7 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
   ItemSlots<Shape> slots(shared, lane);
 
   const auto publish_item = [&](ForwardItem& item, int tile, int head, bool exact, int warpgroups) {
-    describe_item(params, lane, tile, head, item);
+    describe_item<Shape::kCols>(params, lane, tile, head, item);
     if (lane == 0) {
       item.exact = exact;
       item.warpgroups = static_cast<int16_t>(warpgroups);

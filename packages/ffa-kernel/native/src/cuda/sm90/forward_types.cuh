@@ -23,18 +23,25 @@ struct ForwardShape {
   // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it.
   static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
   static constexpr int kConsumers = kForwardConsumers;
-  static constexpr int kCols = kForwardTileCols;
-  static constexpr int kStages = 2;       // of K, and of V
+  static constexpr int kCols = forward_tile_cols(kDim);
+  static constexpr int kNarrowCols = kCols / 32 * 16;  // of an item's first tile, where they are enough
+  // Rows lie in shared memory as panels of 64 elements, the last one filled up with zeros.
+  static constexpr int kPanels = (kDim + 63) / 64;
+  static constexpr int kRowBytes = kPanels * 128;
+  static constexpr int kBoxes = kDim % 64 == 0 ? 1 : kPanels;  // of the tensor maps, for whole rows
+  static constexpr int kStages = 2;  // of K, and of V
+  // Whether an item begins while the one before it ends: its queries have to be there, too.
+  static constexpr bool kCrossesItems = kDim <= 128;
   // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
-  static constexpr int kQueryStages = 3;
+  static constexpr int kQueryStages = kCrossesItems ? 3 : 1;
   static constexpr int kItemStages = 2;  // items claimed far ahead would be missing where blocks run dry
   // One more than the K stages at least: a slow warp may still read a record after its K tile has been released.
   static constexpr int kRecordStages = 4;
   static constexpr int kThreads = 128 * (kConsumers + 1);
   static constexpr int kLoaderRegisters = 40;
   static constexpr int kConsumerRegisters = 232;
-  static constexpr uint32_t kQueryBytes = kWarpgroupRows * kDim * 2;  // of one warpgroup
-  static constexpr uint32_t kKeyBytes = kCols * kDim * 2;
+  static constexpr uint32_t kQueryBytes = kWarpgroupRows * kRowBytes;  // of one warpgroup
+  static constexpr uint32_t kKeyBytes = kCols * kRowBytes;
 };
 
 struct ForwardKernelParams {
@@ -42,6 +49,8 @@ struct ForwardKernelParams {
   CUtensorMap out_map;
   CUtensorMap k_map;
   CUtensorMap v_map;
+  CUtensorMap k_narrow_map;
+  CUtensorMap v_narrow_map;
   PlanView plan;
   const float* sink;
   void* out;         // 16-bit elements, or null
@@ -67,7 +76,7 @@ struct ForwardKernelParams {
 
 constexpr int kInlineRuns = 4;
 constexpr int kInlineBands = 4;
-constexpr int kNoTail = -1;
+constexpr int kNoRun = -1;
 
 // The bands of a dense plan are not in memory: this index stands for PlanView::band.
 constexpr int kDenseBand = -1;
@@ -91,13 +100,24 @@ struct ForwardItem {
   int32_t tile;  // or kFlush, kEnd
   int32_t head;  // row head
   int32_t num_tiles;
-  int32_t num_masked;  // these come first, the tail among them
+  int32_t num_masked;  // these come first
   int32_t run_begin;
-  int32_t num_runs;
-  int32_t tail_col;  // begin of the full tile that reaches beyond the keys, or kNoTail
+  int32_t lead_run;  // or kNoRun. Its last tile comes first, masked: no other is as likely to need few columns
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
+};
+
+// What a consumer keeps of its item.
+struct ConsumerItem {
+  int tile;
+  int head;
+  int num_tiles;
+  int num_masked;
+  int query_stage;
+  bool exact;
+  bool stores;
+  bool narrow;  // its first tile; known once that has been loaded
 };
 
 // What a masked column tile needs beside K.
@@ -105,7 +125,7 @@ struct TileRecord {
   int32_t col_begin;
   int32_t band_count;
   int32_t band_begin;
-  int32_t reserved;
+  int32_t narrow;  // only kNarrowCols of its columns are loaded: the others are hidden from all rows
   int32_t bands[kInlineBands][6];
 };
 

@@ -193,6 +193,13 @@ __device__ __forceinline__ void pin_registers(uint32_t (&registers)[N][M]) {
   }
 }
 
+// In place of pin_registers before a product that overwrites them: what they hold is not needed any more.
+template <int N>
+__device__ __forceinline__ void forget_registers(float (&registers)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "=f"(registers[i])::"memory");
+}
+
 // ---- other blocks, other kernels ----
 
 // Until the counter has this value; then what was written before it was counted up is visible, too.

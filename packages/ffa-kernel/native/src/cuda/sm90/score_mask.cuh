@@ -29,10 +29,10 @@ __device__ __forceinline__ uint32_t band_bits(const int32_t (&band)[6], int row,
 }
 
 // Sets hidden scores to -infinity. `rows` are the thread's two rows, as plan rows (tokens).
-template <int kCols>
-__device__ __forceinline__ void mask_scores(float (&scores)[kCols / 2], const TileRecord& record, const PlanView& plan,
+template <int N>
+__device__ __forceinline__ void mask_scores(float (&scores)[N], const TileRecord& record, const PlanView& plan,
                                             const int (&rows)[2], int lane) {
-  static_assert(kCols == 128, "one word has the bits of 128 columns");
+  static_assert(N <= 64, "one word has the bits of 128 columns");
   const int col_begin = record.col_begin;
   const int first_own = 2 * (lane % 4);
   const int count = record.band_count;
@@ -52,7 +52,7 @@ __device__ __forceinline__ void mask_scores(float (&scores)[kCols / 2], const Ti
     bits[1] |= band_bits(band, rows[1], col_begin, first_own);
   }
 #pragma unroll
-  for (int i = 0; i < kCols / 2; ++i) {
+  for (int i = 0; i < N; ++i) {
     const int bit = 2 * (i / 4) + i % 2;
     if (!(bits[(i / 2) % 2] >> bit & 1)) scores[i] = -INFINITY;
   }

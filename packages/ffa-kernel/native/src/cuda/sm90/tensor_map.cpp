@@ -41,27 +41,39 @@ CUtensorMap encode(const void* tensor, int32_t dtype, uint32_t rank, const cuuin
   return map;
 }
 
+// The innermost axis: a panel, and the panels of a row are an axis of their own. Where a row ends within a panel, it is the whole
+// row, since what lies behind it is not to be read.
+struct RowAxis {
+  cuuint64_t elements;
+  cuuint64_t panels;  // of a box
+
+  explicit RowAxis(int head_dim)
+      : elements(head_dim % kPanelElements == 0 ? kPanelElements : static_cast<cuuint64_t>(head_dim)),
+        panels(static_cast<cuuint64_t>(head_dim) / elements) {}
+};
+
 }  // namespace
 
 CUtensorMap query_map(const void* tensor, int32_t dtype, int64_t tokens, int num_heads, int head_dim, int packed, int rows) {
   const cuuint64_t heads = static_cast<cuuint64_t>(num_heads);
   const cuuint64_t dim = static_cast<cuuint64_t>(head_dim);
   const cuuint64_t group = static_cast<cuuint64_t>(packed);
-  const cuuint64_t sizes[] = {kPanelElements, group, static_cast<cuuint64_t>(tokens), dim / kPanelElements, heads / group};
+  const RowAxis row(head_dim);
+  const cuuint64_t sizes[] = {row.elements, group, static_cast<cuuint64_t>(tokens), row.panels, heads / group};
   const cuuint64_t strides[] = {dim * kElementBytes, heads * dim * kElementBytes, kPanelElements * kElementBytes,
                                 group * dim * kElementBytes};
   const cuuint32_t box[] = {kPanelElements, static_cast<cuuint32_t>(packed), static_cast<cuuint32_t>(rows / packed),
-                            static_cast<cuuint32_t>(head_dim / kPanelElements), 1};
+                            static_cast<cuuint32_t>(row.panels), 1};
   return encode(tensor, dtype, 5, sizes, strides, box);
 }
 
 CUtensorMap key_map(const void* tensor, int32_t dtype, int64_t tokens, int num_heads, int head_dim, int rows) {
   const cuuint64_t heads = static_cast<cuuint64_t>(num_heads);
   const cuuint64_t dim = static_cast<cuuint64_t>(head_dim);
-  const cuuint64_t sizes[] = {kPanelElements, static_cast<cuuint64_t>(tokens), dim / kPanelElements, heads};
+  const RowAxis row(head_dim);
+  const cuuint64_t sizes[] = {row.elements, static_cast<cuuint64_t>(tokens), row.panels, heads};
   const cuuint64_t strides[] = {heads * dim * kElementBytes, kPanelElements * kElementBytes, dim * kElementBytes};
-  const cuuint32_t box[] = {kPanelElements, static_cast<cuuint32_t>(rows), static_cast<cuuint32_t>(head_dim / kPanelElements),
-                            1};
+  const cuuint32_t box[] = {kPanelElements, static_cast<cuuint32_t>(rows), static_cast<cuuint32_t>(row.panels), 1};
   return encode(tensor, dtype, 4, sizes, strides, box);
 }
 

@@ -12,7 +12,9 @@ constexpr int kWarpgroupRows = 64;
 // Warpgroups that multiply, in forward.
 constexpr int kForwardConsumers = 2;
 constexpr int kForwardTileRows = kForwardConsumers * kWarpgroupRows;
-constexpr int kForwardTileCols = 128;
+
+// As many keys as fit into registers and shared memory.
+constexpr int forward_tile_cols(int head_dim) { return head_dim <= 128 ? 128 : head_dim <= 192 ? 96 : 64; }
 
 // Backward: keys of a tile, 64 for each of two consumers; and rows of a query tile, as many as registers allow.
 constexpr int kBackwardKeyRows = 128;
