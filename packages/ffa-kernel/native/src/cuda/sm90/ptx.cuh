@@ -23,6 +23,18 @@ __device__ __forceinline__ bool elect_one() {
   return elected != 0;
 }
 
+// Of a loop that waits. In a build with MAGI_FFA_DEBUG_HANGS it traps at last: a hang costs more than a failed launch.
+struct WaitBound {
+#ifdef MAGI_FFA_DEBUG_HANGS
+  int tries = 0;
+  __device__ __forceinline__ void count() {
+    if (++tries > (1 << 22)) __trap();
+  }
+#else
+  __device__ __forceinline__ void count() {}
+#endif
+};
+
 // ---- mbarrier ----
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, uint32_t count) {
@@ -54,15 +66,8 @@ __device__ __forceinline__ bool barrier_try_wait(uint64_t* barrier, uint32_t par
 
 // Returns once the phase of this parity has completed. A fresh barrier counts as having completed parity 1.
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
-#ifdef MAGI_FFA_DEBUG_HANGS
-  // A hang would cost more than a failed launch.
-  for (int tries = 0; !barrier_try_wait(barrier, parity); ++tries) {
-    if (tries > (1 << 22)) __trap();
-  }
-#else
-  while (!barrier_try_wait(barrier, parity)) {
-  }
-#endif
+  WaitBound bound;
+  while (!barrier_try_wait(barrier, parity)) bound.count();
 }
 
 // ---- named barriers: 0 is __syncthreads() ----
@@ -204,10 +209,13 @@ __device__ __forceinline__ void forget_registers(float (&registers)[N]) {
 
 // Until the counter has this value; then what was written before it was counted up is visible, too.
 __device__ __forceinline__ void wait_for_count(const int32_t* counter, int32_t value) {
-  int32_t found;
-  do {
+  WaitBound bound;
+  while (true) {
+    int32_t found;
     asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(found) : "l"(counter) : "memory");
-  } while (found != value);
+    if (found == value) return;
+    bound.count();
+  }
 }
 
 __device__ __forceinline__ void count_up(int32_t* counter) {
