@@ -144,6 +144,15 @@ describe('assignChunks on packed documents', () => {
     expect(result.mean).toBeLessThanOrEqual(30_000)
   })
 
+  it('takes groups of chunks apart where the work lies in a few of them', () => {
+    // The last 74 of 512 queries see all keys: 19 of 128 chunks.
+    const [lo, hi] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+    const bands = [{ q0: 438, q1: 512, k0: 0, k1: 512, lo, hi }]
+    const problem = { bands, totalTokens: 512, chunkSize: 4, numRanks: 2 }
+    const minHeap = measureAlg(problem, new MinHeapDispatchAlg())
+    expect(measure(problem, assignChunks(problem)).imbalance).toBeLessThanOrEqual(minHeap.imbalance)
+  })
+
   it('gives every chunk of a tail to one rank, in any mask', () => {
     fc.assert(
       fc.property(

@@ -80,11 +80,14 @@ export function assignChunks(options: AssignChunksOptions): Int32Array {
   const chunksPerJob = numTail === 0 && numChunks % numRanks === 0 ? groupSize(numChunks / numRanks) : 1
   const jobs = makeJobs({ ...all, chunksPerJob })
   const limit = (maxImbalance * jobs.weights.reduce((sum, weight) => sum + weight, 0)) / numRanks
-  const seating =
-    numTail === 0
-      ? bestSeating(jobs, totalTokens, limit)
-      : bestSeating(jobs, totalTokens, limit, wanted => seatHeadAndTail(all, jobs, numTail, wanted))
-  return chunksOf(seating, numChunks)
+  if (numTail > 0) {
+    const search = (wanted: number) => seatHeadAndTail(all, jobs, numTail, wanted)
+    return chunksOf(bestSeating(jobs, totalTokens, limit, search), numChunks)
+  }
+  const seating = bestSeating(jobs, totalTokens, limit)
+  if (chunksPerJob === 1 || largest(seating.load) <= limit) return chunksOf(seating, numChunks)
+  // Groups are too coarse where the work of the sequence lies in a few of its chunks.
+  return chunksOf(bestSeating(makeJobs({ ...all, chunksPerJob: 1 }), totalTokens, limit), numChunks)
 }
 
 /** The rank of each chunk. */
