@@ -11,10 +11,14 @@ file(GLOB magi_ffa_sm90_sources CONFIGURE_DEPENDS ${magi_ffa_cuda_dir}/sm90/[a-z
 file(GLOB magi_ffa_plan_sources CONFIGURE_DEPENDS ${magi_ffa_cuda_dir}/plan/[a-z]*.cpp ${magi_ffa_cuda_dir}/plan/[a-z]*.cu)
 
 # A source file for each dtype and head_dim, so that they compile side by side.
-foreach(kernel sm80/forward sm80/backward sm90/forward)
+foreach(kernel sm80/forward sm80/backward sm90/forward sm90/backward)
   get_filename_component(architecture ${kernel} DIRECTORY)
+  set(head_dims 64 96 128 192 256)
+  if(kernel STREQUAL "sm90/backward")
+    set(head_dims 64 128)
+  endif()
   foreach(element __nv_bfloat16 __half)
-    foreach(head_dim 64 96 128 192 256)
+    foreach(head_dim ${head_dims})
       set(instance "${CMAKE_CURRENT_BINARY_DIR}/${kernel}_${element}_${head_dim}.cu")
       configure_file(${magi_ffa_cuda_dir}/${kernel}_instance.cu.in ${instance} @ONLY)
       list(APPEND magi_ffa_${architecture}_sources ${instance})

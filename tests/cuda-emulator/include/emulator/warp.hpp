@@ -61,33 +61,28 @@ T reduce(uint32_t mask, T value, Combine combine) {
   return result;
 }
 
-// A barrier for so many threads. Whether any of them voted.
-inline bool sync_threads(int id, int threads, bool vote) {
+// At a barrier for so many threads.
+inline void arrive(int id, int threads, bool vote = false) {
   NamedBarrier& barrier = block().named_barrier(id);
   if (barrier.arrived > 0 && barrier.expected != threads) throw KernelError("threads disagree on the size of a barrier");
   barrier.expected = threads;
   barrier.any |= vote;
-  if (++barrier.arrived == threads) {
-    barrier.arrived = 0;
-    barrier.last_any = barrier.any;
-    barrier.any = false;
-    ++barrier.generation;
-    return barrier.last_any;
-  }
-  const uint64_t before = barrier.generation;
-  block().wait_until("barrier", id, false, [&] { return barrier.generation != before; });
-  return barrier.last_any;
-}
-
-inline void arrive(int id, int threads) {
-  NamedBarrier& barrier = block().named_barrier(id);
-  if (barrier.arrived > 0 && barrier.expected != threads) throw KernelError("threads disagree on the size of a barrier");
-  barrier.expected = threads;
   if (++barrier.arrived < threads) return;
   barrier.arrived = 0;
   barrier.last_any = barrier.any;
   barrier.any = false;
   ++barrier.generation;
+}
+
+// Likewise, and waits for the others. Whether any of them voted.
+inline bool sync_threads(int id, int threads, bool vote) {
+  NamedBarrier& barrier = block().named_barrier(id);
+  const uint64_t before = barrier.generation;
+  arrive(id, threads, vote);
+  if (barrier.generation == before) {
+    block().wait_until("barrier", id, false, [&] { return barrier.generation != before; });
+  }
+  return barrier.last_any;
 }
 
 }  // namespace emulator

@@ -51,7 +51,8 @@ template <typename T, int kHeadDim>
 void run(const BackwardParams& params) {
   using Config = BackwardConfig<kHeadDim>;
   const PlanView& plan = params.plan;
-  const int32_t packed = 1 << packing_shift(params.group_size, Config::kQueryRows);
+  const int32_t packed_shift = packing_shift(params.group_size, Config::kQueryRows);
+  const int32_t packed = 1 << packed_shift;
   const int32_t tile_tokens = Config::kQueryRows / packed;
   check(plan.tile_rows == Config::kKeyRows && plan.tile_cols == tile_tokens,
         "plan: expected backward tiles of %d keys by %d queries, got %d by %d", Config::kKeyRows, tile_tokens, plan.tile_rows,
@@ -131,7 +132,7 @@ void run(const BackwardParams& params) {
   main.num_heads_kv = params.num_heads_kv;
   main.heads_per_group = params.group_size / packed;
   main.packed = packed;
-  while ((1 << main.packed_shift) < packed) ++main.packed_shift;
+  main.packed_shift = packed_shift;
   main.num_query_tiles = query_tiles;
   main.softmax_scale = params.softmax_scale;
   const bool softcap = params.softcap != 0.0f;
