@@ -33,8 +33,9 @@ describe.skipIf(hopperForward.length === 0 || !cuobjdump)('the forward kernels f
   it.each(named(hopperForward))('take their exponentials while products are under way: %s', (_, object) => {
     const loops = parseSass(disassemble(cuobjdump!, object)).flatMap(softmaxLoops)
     expect(loops.length).toBeGreaterThan(0)
-    // Each thread has two rows, whose rescaling may be a branch of its own after the wait: it is rarely taken.
+    // A quarter of a tile's scores at least: the others become probabilities while the first are packed. Each thread has two rows,
+    // whose rescaling is a branch of its own.
     for (const { exponentials, overlapped } of loops)
-      expect(overlapped).toBeGreaterThanOrEqual(exponentials - 2)
+      expect(overlapped).toBeGreaterThanOrEqual((exponentials - 2) / 4)
   })
 })

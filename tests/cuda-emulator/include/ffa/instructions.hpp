@@ -125,6 +125,7 @@ inline void barrier_init(uint64_t* barrier, uint32_t count) { emulator::MemoryBa
 inline void fence_barrier_init() {}
 inline void barrier_arrive(uint64_t* barrier) { emulator::MemoryBarrier::arrive(barrier, 0); }
 inline void barrier_arrive_expect(uint64_t* barrier, uint32_t bytes) { emulator::MemoryBarrier::arrive(barrier, bytes); }
+inline bool barrier_test(uint64_t* barrier, uint32_t parity) { return emulator::MemoryBarrier::has_completed(barrier, parity); }
 inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
   emulator::block().wait_until("mbarrier at", smem_address(barrier), false,
                                [&] { return emulator::MemoryBarrier::has_completed(barrier, parity); });

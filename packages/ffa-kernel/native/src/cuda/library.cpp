@@ -31,16 +31,14 @@ struct Choice {
   const Kernels& backward;
 };
 
-// Those of Hopper for each pass that has them. Where one pass alone has them, they have not been measured: only who asks for them
-// by name gets them.
+// Those of Hopper for each pass that has them.
 Choice choose_kernels(int32_t kernel, int32_t head_dim, const DeviceInfo& device) {
   check(kernel == MAGI_FFA_KERNEL_AUTO || kernel == MAGI_FFA_KERNEL_SM80 || kernel == MAGI_FFA_KERNEL_SM90,
         "kernel: expected 0, 80 or 90, got %d", kernel);
 #if MAGI_FFA_SM90
   // Code for sm_90a runs on that architecture alone.
   if (kernel != MAGI_FFA_KERNEL_SM80 && device.capability == 90 && sm90::supports_forward(head_dim)) {
-    if (sm90::supports_backward(head_dim)) return {kSm90, kSm90};
-    if (kernel == MAGI_FFA_KERNEL_SM90) return {kSm90, kSm80};
+    return {kSm90, sm90::supports_backward(head_dim) ? kSm90 : kSm80};
   }
 #endif
   if (kernel == MAGI_FFA_KERNEL_SM90) {

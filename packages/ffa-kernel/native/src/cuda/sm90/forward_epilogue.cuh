@@ -27,7 +27,7 @@ __device__ __forceinline__ void finish_rows(const ForwardKernelParams& params, c
     if (rows.token[h] >= params.total_q) continue;
     const RowSinks sinks = RowSinks::of(params.sink, params.sink_layout, params.sink_tokens, params.num_heads_q, rows.token[h],
                                         rows.head[h]);
-    results[h] = finish_row(softmax.row_max[h] * params.scale_log2, softmax.row_sum[h], sinks);
+    results[h] = finish_row(softmax.row_max[h] * params.scale_log2, softmax.row_sum(h), sinks);
     if (params.accumulate) results[h] = merge_rows(results[h], *lse_place(params, rows, h));
   }
 }

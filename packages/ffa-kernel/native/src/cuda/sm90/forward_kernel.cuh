@@ -37,14 +37,13 @@ template <typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     forward_kernel(const __grid_constant__ ForwardKernelParams params) {
   auto& shared = shared_storage<ForwardShared<Shape>>();
-  const int warpgroup = __shfl_sync(0xffffffff, threadIdx.x / 128, 0);
-  const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32 % 4, 0);
-  const int lane = threadIdx.x % 32;
   if (threadIdx.x == 0) init_barriers(shared);
   __syncthreads();
 
-  if (warpgroup == 0) {
+  if (threadIdx.x < 128) {
     give_registers<Shape::kLoaderRegisters>();
+    const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32, 0);
+    const int lane = threadIdx.x % 32;
     if (warp == 0) {
       if (elect_one()) {
         prefetch_tensor_map(&params.q_map);
@@ -53,13 +52,14 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
         prefetch_tensor_map(&params.out_map);
       }
       __syncwarp();
-      load_items(params, shared, lane);
+      ForwardLoader<Shape>(params, shared, lane).run();
     } else if (warp == 1) {
       schedule_items(params, shared, lane);
     }
   } else {
     take_registers<Shape::kConsumerRegisters>();
-    ForwardConsumer<Shape>(params, shared, warpgroup - 1).run();
+    const int warpgroup = __shfl_sync(0xffffffff, threadIdx.x / 128, 0) - 1;
+    ForwardConsumer<Shape>(params, shared, warpgroup).run();
   }
 }
 

@@ -15,7 +15,7 @@ namespace magi::ffa::sm90 {
 // Keys and values of the heads in work at a time should stay in L2, which has 50 to 60 MB.
 constexpr int64_t kSectionBytes = 32 << 20;
 
-inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, int tile_cols, int narrow_cols) {
+inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, int tile_cols) {
   const int packed_log2 = packing_shift(params.group_size, kWarpgroupRows);
   const int packed = 1 << packed_log2;
   ForwardKernelParams out{};
@@ -27,13 +27,11 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
                                       kWarpgroupRows);
   // Without keys there is nothing to load, and no map can describe it.
   const bool has_keys = params.total_k > 0;
-  const auto keys_map = [&](const void* tensor, int cols) {
-    return has_keys ? key_map(tensor, params.dtype, params.total_k, params.num_heads_kv, params.head_dim, cols) : out.q_map;
+  const auto keys_map = [&](const void* tensor) {
+    return has_keys ? key_map(tensor, params.dtype, params.total_k, params.num_heads_kv, params.head_dim, tile_cols) : out.q_map;
   };
-  out.k_map = keys_map(params.k, tile_cols);
-  out.v_map = keys_map(params.v, tile_cols);
-  out.k_narrow_map = keys_map(params.k, narrow_cols);
-  out.v_narrow_map = keys_map(params.v, narrow_cols);
+  out.k_map = keys_map(params.k);
+  out.v_map = keys_map(params.v);
   out.plan = params.plan;
   out.sink = params.sink_tokens > 0 ? params.sink : nullptr;
   out.out = float_out ? nullptr : params.out;
@@ -62,7 +60,7 @@ inline ForwardKernelParams forward_kernel_params(const ForwardParams& params, in
 
 template <typename Shape>
 void launch_forward(const ForwardParams& params) {
-  const ForwardKernelParams kernel_params = forward_kernel_params(params, Shape::kCols, Shape::kNarrowCols);
+  const ForwardKernelParams kernel_params = forward_kernel_params(params, Shape::kCols);
   const int64_t items = int64_t{params.plan.num_tiles} * kernel_params.num_row_heads;
   const int64_t blocks = std::min<int64_t>(items, std::max(params.num_sms, 1));
   launch_large<forward_kernel<Shape>>(params.device,

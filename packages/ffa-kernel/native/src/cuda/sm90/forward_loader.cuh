@@ -23,25 +23,12 @@ class ColumnTiles {
     return col;
   }
 
-  // Where the columns end, at most, that the item's rows see of a masked tile.
-  __device__ __forceinline__ int visible_end(int tile) const {
-    if (band_count_ == 0) return plan_.num_cols;
-    if (band_count_ > kInlineBands) return INT_MAX;
-    const int row1 = __shfl_up_sync(0xffffffff, band_word_, 2);
-    const int hi = __shfl_down_sync(0xffffffff, band_word_, 2);
-    const bool holds_col1 = lane_ % 6 == 3 && lane_ < 6 * band_count_;
-    int end = 0;
-    if (holds_col1) end = min(band_word_, min((tile + 1) * plan_.tile_rows, row1) + hi);
-    return __reduce_max_sync(0xffffffff, end);
-  }
-
-  __device__ __forceinline__ void write_record(TileRecord& record, int col, bool narrow) const {
+  __device__ __forceinline__ void write_record(TileRecord& record, int col) const {
     if (lane_ < 6 * kInlineBands) (&record.bands[0][0])[lane_] = band_word_;
     if (lane_ == 0) {
       record.col_begin = col;
       record.band_begin = band_begin_;
       record.band_count = band_count_;
-      record.narrow = narrow;
     }
   }
 
@@ -85,87 +72,98 @@ class ColumnTiles {
   int band_word_ = 0;
 };
 
+// Values follow the keys of the tile after theirs, also where that is the first tile of the next item.
 template <typename Shape>
-__device__ void load_items(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int lane) {
-  RingPosition<Shape::kItemStages> slot;
-  RingPosition<Shape::kQueryStages> query;
-  RingPosition<Shape::kStages> key, value;
-  RingPosition<Shape::kRecordStages> record;
+class ForwardLoader {
+ public:
+  __device__ ForwardLoader(const ForwardKernelParams& params, ForwardShared<Shape>& shared, int lane)
+      : params_(params), shared_(shared), lane_(lane) {}
 
-  const auto load = [&](const CUtensorMap* map, char* smem, uint64_t* full, int cols, int col, int kv_head) {
-    barrier_arrive_expect(full, cols * Shape::kRowBytes);
-    for (int box = 0; box < Shape::kBoxes; ++box) {
-      tma_load(smem + box * cols * 128, map, full, kEvictLast, box * 64, col, 0, kv_head);
-    }
-  };
-  const auto load_key = [&](int col, int kv_head, bool narrow) {
-    if (elect_one()) {
-      load(narrow ? &params.k_narrow_map : &params.k_map, shared.k[key.stage], &shared.k_full[key.stage],
-           narrow ? Shape::kNarrowCols : Shape::kCols, col, kv_head);
-    }
-    key.advance();
-  };
-  const auto load_value = [&](int col, int kv_head, bool narrow) {
-    barrier_wait(&shared.v_empty[value.stage], value.phase ^ 1);
-    if (elect_one()) {
-      load(narrow ? &params.v_narrow_map : &params.v_map, shared.v[value.stage], &shared.v_full[value.stage],
-           narrow ? Shape::kNarrowCols : Shape::kCols, col, kv_head);
-    }
-    value.advance();
-  };
-  while (true) {
-    barrier_wait(&shared.item_full[slot.stage], slot.phase);
-    const ForwardItem& item = shared.items[slot.stage];
-    const int tile = item.tile;
-    if (tile == kEnd) break;
-    if (tile == kFlush) {
+  __device__ __forceinline__ void run() {
+    while (true) {
+      // What comes next may come late, and wait for these values itself.
+      if (!Shape::kCrossesItems || !barrier_test(&shared_.item_full[slot_.stage], slot_.phase)) load_last_values();
+      barrier_wait(&shared_.item_full[slot_.stage], slot_.phase);
+      const ForwardItem& item = shared_.items[slot_.stage];
+      if (item.tile == kEnd) break;
+      if (item.tile == kFlush) load_last_values();
+      else load_item(item);
       __syncwarp();
-      if (lane == 0) barrier_arrive(&shared.item_empty[slot.stage]);
-      slot.advance();
-      continue;
+      if (lane_ == 0) barrier_arrive(&shared_.item_empty[slot_.stage]);
+      slot_.advance();
     }
+    load_last_values();
+  }
+
+ private:
+  __device__ __forceinline__ void load_item(const ForwardItem& item) {
+    const int tile = item.tile;
     const int head = item.head;
     const int num_tiles = item.num_tiles;
     const int num_masked = item.num_masked;
-    const int kv_head = head / params.kv_divisor;
-    ColumnTiles tiles(params.plan, item, lane);
-    bool narrow = false;  // the first tile
-    int previous = 0;
+    ColumnTiles tiles(params_.plan, item, lane_);
     for (int i = 0; i < num_tiles; ++i) {
       const int col = tiles.next();
-      if (i == 0 && num_masked > 0) narrow = tiles.visible_end(tile) - col <= Shape::kNarrowCols;
-      barrier_wait(&shared.k_empty[key.stage], key.phase ^ 1);
+      barrier_wait(&shared_.k_empty[key_.stage], key_.phase ^ 1);
       if (i < num_masked) {
-        tiles.write_record(shared.records[record.stage], col, i == 0 && narrow);
+        tiles.write_record(shared_.records[record_.stage], col);
         __syncwarp();
       }
-      record.advance();
-      load_key(col, kv_head, i == 0 && narrow);
-      if (i == 0) {
-        barrier_wait(&shared.q_empty[query.stage], query.phase ^ 1);
-        if (elect_one()) {
-          uint64_t* full = &shared.q_full[query.stage];
-          barrier_arrive_expect(full, Shape::kConsumers * Shape::kQueryBytes);
-          for (int wg = 0; wg < Shape::kConsumers; ++wg) {
-            const int token = tile * params.plan.tile_rows + ((wg * kWarpgroupRows) >> params.packed_log2);
-            for (int box = 0; box < Shape::kBoxes; ++box) {
-              char* rows = shared.q[query.stage][wg] + box * kWarpgroupRows * 128;
-              tma_load(rows, &params.q_map, full, kEvictFirst, box * 64, 0, token, 0, head);
-            }
-          }
-        }
-        query.advance();
-      } else {
-        load_value(previous, kv_head, i == 1 && narrow);
-      }
-      previous = col;
+      record_.advance();
+      const int kv_head = head / params_.kv_divisor;
+      if (elect_one()) load(&params_.k_map, shared_.k[key_.stage], &shared_.k_full[key_.stage], col, kv_head);
+      if (i == 0) load_queries(tile, head);
+      load_last_values();
+      key_.advance();
+      last_col_ = col;
+      last_head_ = kv_head;
     }
-    if (num_tiles > 0) load_value(previous, kv_head, num_tiles == 1 && narrow);
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.item_empty[slot.stage]);
-    slot.advance();
   }
-}
+
+  __device__ __forceinline__ void load_queries(int tile, int head) {
+    barrier_wait(&shared_.q_empty[query_.stage], query_.phase ^ 1);
+    if (elect_one()) {
+      uint64_t* full = &shared_.q_full[query_.stage];
+      barrier_arrive_expect(full, Shape::kConsumers * Shape::kQueryBytes);
+      for (int wg = 0; wg < Shape::kConsumers; ++wg) {
+        const int token = tile * params_.plan.tile_rows + ((wg * kWarpgroupRows) >> params_.packed_log2);
+        for (int box = 0; box < Shape::kBoxes; ++box) {
+          char* rows = shared_.q[query_.stage][wg] + box * kWarpgroupRows * 128;
+          tma_load(rows, &params_.q_map, full, kEvictFirst, box * 64, 0, token, 0, head);
+        }
+      }
+    }
+    query_.advance();
+  }
+
+  // Of the tile before that of key_, unless they are there already.
+  __device__ __forceinline__ void load_last_values() {
+    if (last_col_ == kNoColumn) return;
+    const RingPosition<Shape::kStages> value = key_.before();
+    barrier_wait(&shared_.v_empty[value.stage], value.phase ^ 1);
+    if (elect_one()) load(&params_.v_map, shared_.v[value.stage], &shared_.v_full[value.stage], last_col_, last_head_);
+    last_col_ = kNoColumn;
+  }
+
+  __device__ __forceinline__ void load(const CUtensorMap* map, char* smem, uint64_t* full, int col, int kv_head) {
+    barrier_arrive_expect(full, Shape::kKeyBytes);
+    for (int box = 0; box < Shape::kBoxes; ++box) {
+      tma_load(smem + box * Shape::kCols * 128, map, full, kEvictLast, box * 64, col, 0, kv_head);
+    }
+  }
+
+  static constexpr int kNoColumn = INT_MIN;
+
+  const ForwardKernelParams& params_;
+  ForwardShared<Shape>& shared_;
+  const int lane_;
+  RingPosition<Shape::kItemStages> slot_;
+  RingPosition<Shape::kQueryStages> query_;
+  RingPosition<Shape::kStages> key_;
+  RingPosition<Shape::kRecordStages> record_;
+  int last_col_ = kNoColumn;
+  int last_head_ = 0;
+};
 
 }  // namespace magi::ffa::sm90
 

@@ -29,14 +29,12 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
   int lead_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
-  // The last run with something to mask leads: a full one that reaches beyond the keys, since full ones come last, or the last
-  // masked one.
   const auto count_run = [&](const int4& r, int index) {
     num_tiles += r.y;
     const bool has_tail = r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
     const int masked = r.w > 0 ? r.y : has_tail ? 1 : 0;
     num_masked += masked;
-    if (masked > 0) lead_run = index;
+    if (r.w == 0 && has_tail) lead_run = index;
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.
@@ -93,7 +91,10 @@ class ItemSlots {
 
   __device__ __forceinline__ void publish_signal(int32_t signal) {
     ForwardItem& item = wait();
-    if (lane_ == 0) item.tile = signal;
+    if (lane_ == 0) {
+      item.tile = signal;
+      item.num_tiles = 0;
+    }
     publish();
   }
 
@@ -109,56 +110,62 @@ __device__ void schedule_items(const ForwardKernelParams& params, ForwardShared<
   const int num_items = params.plan.num_tiles * params.num_row_heads;
   const volatile int32_t& num_retries = shared.num_retries;
   ItemSlots<Shape> slots(shared, lane);
+  bool first = true;
+  bool all_claimed = false;
+  int num_again = 0;  // of the retries, those that are not published yet
+  uint32_t flushed_phase = 0;
 
-  const auto publish_item = [&](ForwardItem& item, int tile, int head, bool exact, int warpgroups) {
+  while (true) {
+    if (num_again == 0) {
+      // A vote: consumers may be counting just now, and all lanes have to come to one decision.
+      if (Shape::kStaleMaximum && (all_claimed || __any_sync(0xffffffff, num_retries > kManyRetries))) {
+        // Only when all that was begun is flushed is it known what has to be done again.
+        slots.publish_signal(kFlush);
+        barrier_wait(&shared.flushed, flushed_phase);
+        flushed_phase ^= 1;
+        num_again = num_retries;
+        __syncwarp();
+        if (lane == 0) shared.num_retries = 0;
+      }
+      if (all_claimed && num_again == 0) break;
+    }
+
+    ForwardItem& item = slots.wait();
+    int tile, head, warpgroups;
+    const bool exact = num_again > 0;  // comes out right with exact maxima
+    if (exact) {
+      const RetryItem retry = shared.retries[--num_again];
+      tile = retry.tile;
+      head = retry.head;
+      warpgroups = 1 << retry.warpgroup;
+    } else {
+      int index = blockIdx.x;
+      if (!first) {
+        if (lane == 0) index = static_cast<int>(gridDim.x) + atomicAdd(params.counters, 1);
+        index = __shfl_sync(0xffffffff, index, 0);
+      }
+      first = false;
+      all_claimed = index >= num_items;
+      if (all_claimed) {
+        // The last block that claims leaves the counters as the next launch expects them.
+        if (lane == 0 && atomicAdd(params.counters + 1, 1) == static_cast<int>(gridDim.x) - 1) {
+          params.counters[0] = 0;
+          params.counters[1] = 0;
+        }
+        __syncwarp();
+        continue;
+      }
+      locate_item(params, index, tile, head);
+      warpgroups = kAllWarpgroups;
+    }
     describe_item<Shape::kCols>(params, lane, tile, head, item);
     if (lane == 0) {
-      item.exact = exact;
+      item.exact = exact || params.exact_maxima;
       item.warpgroups = static_cast<int16_t>(warpgroups);
     }
     slots.publish();
-  };
-  // Only when all that was begun is flushed is it known what has to be done again. With exact maxima it comes out right.
-  uint32_t flushed_phase = 0;
-  const auto flush = [&] {
-    slots.publish_signal(kFlush);
-    barrier_wait(&shared.flushed, flushed_phase);
-    flushed_phase ^= 1;
-    const int count = num_retries;
-    for (int i = 0; i < count; ++i) {
-      const RetryItem retry = shared.retries[i];
-      publish_item(slots.wait(), retry.tile, retry.head, true, 1 << retry.warpgroup);
-    }
-    if (lane == 0) shared.num_retries = 0;
-    __syncwarp();
-  };
-
-  bool first = true;
-  while (true) {
-    // A vote: consumers may be counting just now, and all lanes have to come to one decision.
-    if (Shape::kStaleMaximum && __any_sync(0xffffffff, num_retries > kManyRetries)) flush();
-    ForwardItem& item = slots.wait();
-    int index = blockIdx.x;
-    if (!first) {
-      if (lane == 0) index = static_cast<int>(gridDim.x) + atomicAdd(params.counters, 1);
-      index = __shfl_sync(0xffffffff, index, 0);
-    }
-    first = false;
-    if (index >= num_items) break;
-    int tile, head;
-    locate_item(params, index, tile, head);
-    publish_item(item, tile, head, params.exact_maxima, kAllWarpgroups);
   }
-  if (Shape::kStaleMaximum) flush();
   slots.publish_signal(kEnd);
-  // The last block to end leaves the counters as the next launch expects them.
-  if (lane == 0) {
-    __threadfence();
-    if (atomicAdd(params.counters + 1, 1) == static_cast<int>(gridDim.x) - 1) {
-      params.counters[0] = 0;
-      params.counters[1] = 0;
-    }
-  }
 }
 
 }  // namespace magi::ffa::sm90

@@ -94,8 +94,8 @@ class ForwardStore {
                                            const float (&out)[kDim / 2]) const {
     bool bad = false;
 #pragma unroll
-    for (int h = 0; h < 2; ++h) bad |= !(softmax.row_sum[h] < kLargestSum) && rows.token[h] < params_.total_q;
-    if (__any_sync(0xffffffff, fmaxf(softmax.row_sum[0], softmax.row_sum[1]) > kDoubtfulSum)) {
+    for (int h = 0; h < 2; ++h) bad |= !(softmax.row_sum(h) < kLargestSum) && rows.token[h] < params_.total_q;
+    if (__any_sync(0xffffffff, fmaxf(softmax.row_sum(0), softmax.row_sum(1)) > kDoubtfulSum)) {
 #pragma unroll
       for (int i = 0; i < kDim / 2; ++i) bad |= !(fabsf(out[i]) < INFINITY);
     }

@@ -20,16 +20,17 @@ struct ForwardShape {
   static constexpr int kHeadDim = kDim;
   // Scores pass through a function (softcap, or a scale that is not positive) before the softmax.
   static constexpr bool kTransformScores = kTransform;
-  // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it.
-  static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16>;
+  // Most tiles do without a maximum: see OnlineSoftmax. bfloat16 alone has the range for it; head_dim 256 has no register left.
+  static constexpr bool kStaleMaximum = std::is_same_v<T, __nv_bfloat16> && kDim <= 192;
   static constexpr int kConsumers = kForwardConsumers;
   static constexpr int kCols = forward_tile_cols(kDim);
-  static constexpr int kNarrowCols = kCols / 32 * 16;  // of an item's first tile, where they are enough
   // Rows lie in shared memory as panels of 64 elements, the last one filled up with zeros.
   static constexpr int kPanels = (kDim + 63) / 64;
   static constexpr int kRowBytes = kPanels * 128;
   static constexpr int kBoxes = kDim % 64 == 0 ? 1 : kPanels;  // of the tensor maps, for whole rows
   static constexpr int kStages = 2;  // of K, and of V
+  // Scores that become probabilities under the output of the tile before; the others follow while these are packed.
+  static constexpr int kEarlyScores = kCols / 2 / (kDim == 64 ? 4 : 2);
   // Whether an item begins while the one before it ends: its queries have to be there, too.
   static constexpr bool kCrossesItems = kDim <= 128;
   // The queries of this item and of the next, and the output of the item before, which waits in its queries' place.
@@ -49,8 +50,6 @@ struct ForwardKernelParams {
   CUtensorMap out_map;
   CUtensorMap k_map;
   CUtensorMap v_map;
-  CUtensorMap k_narrow_map;
-  CUtensorMap v_narrow_map;
   PlanView plan;
   const float* sink;
   void* out;         // 16-bit elements, or null
@@ -102,7 +101,7 @@ struct ForwardItem {
   int32_t num_tiles;
   int32_t num_masked;  // these come first
   int32_t run_begin;
-  int32_t lead_run;  // or kNoRun. Its last tile comes first, masked: no other is as likely to need few columns
+  int32_t lead_run;  // or kNoRun. Its last tile reaches beyond the keys, and comes first, masked
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
@@ -117,7 +116,6 @@ struct ConsumerItem {
   int query_stage;
   bool exact;
   bool stores;
-  bool narrow;  // its first tile; known once that has been loaded
 };
 
 // What a masked column tile needs beside K.
@@ -125,7 +123,7 @@ struct TileRecord {
   int32_t col_begin;
   int32_t band_count;
   int32_t band_begin;
-  int32_t narrow;  // only kNarrowCols of its columns are loaded: the others are hidden from all rows
+  int32_t padding;
   int32_t bands[kInlineBands][6];
 };
 

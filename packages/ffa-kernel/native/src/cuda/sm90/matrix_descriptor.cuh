@@ -21,6 +21,13 @@ __device__ __forceinline__ uint64_t advance_descriptor(uint64_t descriptor, uint
   return (descriptor & 0xffffffff00000000ull) | low;
 }
 
+// The same, in such a way that the compiler knows it to be alike in all lanes: then one addition advances it, instead of a copy
+// into uniform registers for each product.
+__device__ __forceinline__ uint64_t uniform_descriptor(uint64_t descriptor) {
+  const uint32_t low = __shfl_sync(0xffffffff, static_cast<uint32_t>(descriptor), 0);
+  return (descriptor & 0xffffffff00000000ull) | low;
+}
+
 }  // namespace magi::ffa::sm90
 
 #endif

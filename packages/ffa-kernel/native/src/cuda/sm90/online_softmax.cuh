@@ -16,34 +16,56 @@ constexpr float kLargestSum = 1.1e12f;  // 2^40
 constexpr float kDoubtfulSum = 2.7e8f;  // 2^28
 
 struct OnlineSoftmax {
-  float row_max[2] = {-INFINITY, -INFINITY};  // of unscaled scores: what the exponentials are relative to
-  float row_sum[2] = {0.0f, 0.0f};            // of this thread's columns only
+  float row_max[2] = {-INFINITY, -INFINITY};  // of unscaled scores
+  float base[2] = {0.0f, 0.0f};               // what the exponentials are relative to: row_max * scale_log2
+  // Of this thread's even and odd columns: one chain of additions would take longer than the exponentials.
+  float sums[2][2] = {};
 
-  // Replaces scores by probabilities. Returns whether sums and outputs so far have to be multiplied by `rescale` (sums
-  // already are). `search`: for the maximum of the tile, else the base stays, and every row must have one. With a slack of 0,
-  // row_max is the maximum. kMasked: whole rows may be hidden.
-  template <bool kFirst, bool kMasked, int N>
-  __device__ __forceinline__ bool update(float (&scores)[N], float scale_log2, bool search, float slack, float (&rescale)[2]) {
-    bool grown = false;
-    if constexpr (kFirst) {
-      find_maxima(scores, row_max);
-    } else {
-      if (search) grown = follow_maximum<kMasked>(scores, scale_log2, slack, rescale);
-    }
+  // The sum of a row, after finish().
+  __device__ __forceinline__ float row_sum(int h) const { return sums[h][0]; }
+
+  // Searches scores for their maximum, before they become probabilities. Returns whether outputs so far have to be multiplied by
+  // `rescale` (sums already are). With a slack of 0, row_max is the maximum. With `first` there is nothing yet.
+  template <int N>
+  __device__ __forceinline__ bool follow_maximum(const float (&scores)[N], float scale_log2, float slack, bool first,
+                                                 float (&rescale)[2]) {
+    float largest[2];
+    find_maxima(scores, largest);
+    if (first) {
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const float base = kMasked && row_max[h] == -INFINITY ? 0.0f : row_max[h] * scale_log2;
-#pragma unroll
-      for (int i = 0; i < N; i += 4) {
-        scores[i + 2 * h] = exp2_approx(scores[i + 2 * h] * scale_log2 - base);
-        scores[i + 2 * h + 1] = exp2_approx(scores[i + 2 * h + 1] * scale_log2 - base);
+      for (int h = 0; h < 2; ++h) {
+        row_max[h] = largest[h];
+        base[h] = largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
+        sums[h][0] = sums[h][1] = 0.0f;
       }
-      float sum = kFirst ? 0.0f : row_sum[h];
+      return false;
+    }
+    const float growth = fmaxf(largest[0] - row_max[0], largest[1] - row_max[1]);
+    const bool grown = __any_sync(0xffffffff, growth * scale_log2 > slack);
+    if (grown) {
 #pragma unroll
-      for (int i = 0; i < N; i += 4) sum += scores[i + 2 * h] + scores[i + 2 * h + 1];
-      row_sum[h] = sum;
+      for (int h = 0; h < 2; ++h) {
+        largest[h] = fmaxf(largest[h], row_max[h]);
+        base[h] = largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
+        // Exactly 1 where nothing changed, rounding apart.
+        rescale[h] = largest[h] == row_max[h] ? 1.0f : exp2_approx(row_max[h] * scale_log2 - base[h]);
+        row_max[h] = largest[h];
+        sums[h][0] *= rescale[h];
+        sums[h][1] *= rescale[h];
+      }
     }
     return grown;
+  }
+
+  // Replaces scores [kBegin, kEnd) by probabilities.
+  template <int kBegin, int kEnd, int N>
+  __device__ __forceinline__ void exponentiate(float (&scores)[N], float scale_log2) {
+#pragma unroll
+    for (int i = kBegin; i < kEnd; ++i) {
+      const int h = i / 2 % 2;
+      scores[i] = exp2_approx(scores[i] * scale_log2 - base[h]);
+      sums[h][i % 2] += scores[i];
+    }
   }
 
   __device__ __forceinline__ bool lacks_maximum() const { return fminf(row_max[0], row_max[1]) == -INFINITY; }
@@ -52,8 +74,9 @@ struct OnlineSoftmax {
   __device__ __forceinline__ void finish() {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 1);
-      row_sum[h] += __shfl_xor_sync(0xffffffff, row_sum[h], 2);
+      sums[h][0] += sums[h][1];
+      sums[h][0] += __shfl_xor_sync(0xffffffff, sums[h][0], 1);
+      sums[h][0] += __shfl_xor_sync(0xffffffff, sums[h][0], 2);
     }
   }
 
@@ -71,26 +94,6 @@ struct OnlineSoftmax {
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 1));
       maxima[h] = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
     }
-  }
-
-  template <bool kMasked, int N>
-  __device__ __forceinline__ bool follow_maximum(const float (&scores)[N], float scale_log2, float slack, float (&rescale)[2]) {
-    float largest[2];
-    find_maxima(scores, largest);
-    const float growth = fmaxf(largest[0] - row_max[0], largest[1] - row_max[1]);
-    const bool grown = __any_sync(0xffffffff, growth * scale_log2 > slack);
-    if (grown) {
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        largest[h] = fmaxf(largest[h], row_max[h]);
-        const float base = kMasked && largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
-        // Exactly 1 where nothing changed, rounding apart.
-        rescale[h] = largest[h] == row_max[h] ? 1.0f : exp2_approx(row_max[h] * scale_log2 - base);
-        row_max[h] = largest[h];
-        row_sum[h] *= rescale[h];
-      }
-    }
-    return grown;
   }
 };
 

@@ -64,6 +64,19 @@ __device__ __forceinline__ bool barrier_try_wait(uint64_t* barrier, uint32_t par
   return done != 0;
 }
 
+// Whether the phase of this parity has completed, at once: a try waits a while.
+__device__ __forceinline__ bool barrier_test(uint64_t* barrier, uint32_t parity) {
+  uint32_t done;
+  asm volatile(
+      "{.reg .pred p;\n"
+      "mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, p;}\n"
+      : "=r"(done)
+      : "r"(smem_address(barrier)), "r"(parity)
+      : "memory");
+  return done != 0;
+}
+
 // Returns once the phase of this parity has completed. A fresh barrier counts as having completed parity 1.
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
   WaitBound bound;

@@ -12,6 +12,10 @@ struct RingPosition {
   int stage = 0;
   uint32_t phase = 0;
 
+  __device__ __forceinline__ RingPosition before() const {
+    return stage > 0 ? RingPosition{stage - 1, phase} : RingPosition{kStages - 1, phase ^ 1};
+  }
+
   __device__ __forceinline__ void advance() {
     if (++stage == kStages) {
       stage = 0;
