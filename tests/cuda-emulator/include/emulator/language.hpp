@@ -115,6 +115,10 @@ template <typename T>
 T __ldg(const T* place) {
   return *place;
 }
+template <typename T>
+T __ldcs(const T* place) {
+  return *place;
+}
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 template <typename T, typename U>
 T atomicAdd(T* place, U value) {

@@ -100,7 +100,7 @@ void run(const BackwardParams& params) {
   before.key_sum_tiles = 2 * key_floats / Config::kKeyTileElements;
   before.total_q = params.total_q;
   before.num_heads_q = params.num_heads_q;
-  before.packed = packed;
+  before.packed_shift = packed_shift;
   before.num_query_tiles = query_tiles;
   before.plan = plan;
   before.schedule = schedule;
@@ -155,7 +155,7 @@ void run(const BackwardParams& params) {
   after.total_k = params.total_k;
   after.num_heads_q = params.num_heads_q;
   after.num_heads_kv = params.num_heads_kv;
-  after.packed = packed;
+  after.packed_shift = packed_shift;
   after.num_query_tiles = query_tiles;
   after.plan = plan;
   after.schedule = schedule;

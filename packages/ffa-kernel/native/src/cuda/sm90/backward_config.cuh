@@ -87,7 +87,6 @@ struct alignas(1024) BackwardStorage {
   uint16_t grad_out[Config::kGradStages][Config::kQueryTileElements];
   uint16_t grad_scores[2][Config::kScoreTileElements];
   float grad_q[Config::kConsumers][Config::kQueryTileElements / Config::kConsumers];  // of one step, on its way to the sum
-  int32_t grad_q_tile[Config::kConsumers];
   alignas(16) float lse2[Config::kQueryStages][Config::kQueryRows];
   alignas(16) float delta[Config::kGradStages][Config::kQueryRows];
   alignas(16) BackwardStep steps[Config::kQueryStages];

@@ -65,9 +65,16 @@ class BackwardConsumer {
   // dV before dS is computed, when it is, or when it is stored.
   enum Order { kBeforeScoreGrads, kWithScoreGrads, kAfterScoreGrads };
   static constexpr Order kGradValuesAt = kRows == 64 ? kBeforeScoreGrads : kSoftcap ? kAfterScoreGrads : kWithScoreGrads;
+  // Whether a step is masked is read before its products are issued, else while they run.
+  static constexpr bool kEarlyFlags = kRows == 128;
   // Groups of products that are issued after S, and after dP, before these are needed.
   static constexpr int kAfterScores = kEarlyGradProbs ? 1 : 0;
   static constexpr int kAfterGradProbs = kGradValuesAt == kBeforeScoreGrads ? 1 : 0;
+
+  // The step at query_.
+  __device__ __forceinline__ bool is_masked() const {
+    return storage_.steps[query_.stage].band_count != BackwardStep::kUnmasked;
+  }
 
   __device__ __forceinline__ void find_mask(ScoreMask<kRows>& mask, const BackwardStep& place, int32_t key) {
     const BackwardStep step = place;
@@ -125,7 +132,7 @@ class BackwardConsumer {
     }
   }
 
-  __device__ __forceinline__ void copy_grad_queries(const float (&grad_queries)[kGradQueries], int32_t query_tile) {
+  __device__ __forceinline__ void copy_grad_queries(const float (&grad_queries)[kGradQueries]) {
     wait_for_free_sums(warpgroup_);
     float4* target = reinterpret_cast<float4*>(storage_.grad_q[warpgroup_]) + thread_;
 #pragma unroll
@@ -133,7 +140,6 @@ class BackwardConsumer {
       target[i * 128] =
           make_float4(grad_queries[4 * i], grad_queries[4 * i + 1], grad_queries[4 * i + 2], grad_queries[4 * i + 3]);
     }
-    if (thread_ == 0) storage_.grad_q_tile[warpgroup_] = query_tile;
   }
 
   __device__ __forceinline__ void hand_over_grad_queries() {
@@ -164,10 +170,11 @@ class BackwardConsumer {
     // The compiler has every product read what it overwrites. So registers of S are free for others only if these share its name.
     float(&grad_probs)[kScores] = kEarlyGradProbs ? own_grad_probs : scores;
     float(&grad_queries)[kGradQueries] = part_of<kGradQueries, 0>(scores);
-    int32_t previous_tile = 0;
 
     barrier_wait(&storage_.keys_full, key_phase_);
     barrier_wait(&storage_.query_full[query_.stage], query_.phase);
+    bool masked = false;
+    if constexpr (kEarlyFlags) masked = is_masked();
     products_.issue_scores(scores, query_.stage);
     barrier_wait(&storage_.values_full, key_phase_);
     key_phase_ ^= 1;
@@ -184,7 +191,7 @@ class BackwardConsumer {
 
       // All of this while S(m) is computed.
       ScoreMask<kRows> mask;
-      const bool masked = storage_.steps[query].band_count != BackwardStep::kUnmasked;
+      if constexpr (!kEarlyFlags) masked = is_masked();
       if (masked) find_mask(mask, storage_.steps[query], first_key(item));
       ColumnConstants lse2;
       fetch_columns(lse2, storage_.lse2[query] + 64 * kLastBlock, lane_column_);
@@ -239,7 +246,7 @@ class BackwardConsumer {
       if (m > 0) {
         wgmma_wait<1>();  // all but dK(m - 1), or a late dV(m)
         pin_registers(grad_queries);
-        copy_grad_queries(grad_queries, previous_tile);
+        copy_grad_queries(grad_queries);
       } else {
         wgmma_wait<0>();
       }
@@ -250,12 +257,12 @@ class BackwardConsumer {
       // By warp: others may still read delta.
       __syncwarp();
       if (thread_ % 32 == 0) barrier_arrive(&storage_.grad_empty[stage]);
-      previous_tile = storage_.steps[query].query_tile;
       query_.advance();
       grad_.advance();
       if (m + 1 == num_steps) break;
 
       barrier_wait(&storage_.query_full[query_.stage], query_.phase);
+      if constexpr (kEarlyFlags) masked = is_masked();
       products_.issue_scores(scores, query_.stage);
       barrier_wait(&storage_.grad_full[grad_.stage], grad_.phase);
       if constexpr (kEarlyGradProbs) products_.issue_grad_probs(grad_probs, grad_.stage);
@@ -271,9 +278,10 @@ class BackwardConsumer {
     pin_registers(grad_k);
     pin_registers(grad_v);
     if (num_steps > 1) release_step(before(last), grad_.stage);
-    release_step(last, grad_.stage ^ 1);
     release(&storage_.keys_empty);
-    copy_grad_queries(grad_queries, previous_tile);
+    copy_grad_queries(grad_queries);
+    // Now that the copy was free, the reducer has read the step, too.
+    release_step(last, grad_.stage ^ 1);
     hand_over_grad_queries();
     store_key_grads<Config, T>(params_, item, first_key(item), grad_k, grad_v);
   }

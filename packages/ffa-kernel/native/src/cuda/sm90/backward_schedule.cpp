@@ -10,8 +10,9 @@ namespace {
 constexpr int64_t kSectionBytes = 32 << 20;
 constexpr int64_t kChunkBytes = 16 << 20;
 
-// An item takes a few steps' time more than its steps.
-constexpr double kItemSteps = 4.4;
+// An item takes a few steps' time more than its steps. This, and what dense_time makes of the longest item, fits eleven dense
+// problems of 1 k to 4 k tokens on an H200 best: the numbers of chunks come within 1.5 % of the best ones, on average.
+constexpr double kItemSteps = 2;
 constexpr int64_t kMinChunkRows = 512;
 constexpr int64_t kItemsPerBlock = 4;
 constexpr int64_t kMaxBalancedItems = 3;  // a block; where there are more, they balance themselves
@@ -43,7 +44,7 @@ double dense_time(const BackwardParams& params, double tile_steps, int64_t chunk
   // Each block its own; or items of one length, which come in waves; or the short ones fill the gaps that the long ones leave.
   if (items <= params.num_sms) return longest;
   const double waves = static_cast<double>(ceil_div(items, params.num_sms)) * longest;
-  return std::min(waves, work / params.num_sms + 0.4 * longest);
+  return std::min(waves, work / params.num_sms + 0.5 * longest);
 }
 
 // The number of chunks, from `least` on, with which blocks have about the same to do.

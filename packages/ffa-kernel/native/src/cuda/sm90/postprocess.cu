@@ -20,7 +20,7 @@ __device__ void convert_tile(const float* sums, void* target, bool float_grads, 
   constexpr int kHalf = kQuads / 2;
 #pragma unroll
   for (int index = threadIdx.x; index < kQuads; index += kThreads) {
-    float4 quad = reinterpret_cast<const float4*>(sums)[index];
+    float4 quad = __ldcs(reinterpret_cast<const float4*>(sums) + index);
     quad.x *= scale, quad.y *= scale, quad.z *= scale, quad.w *= scale;
     const int warpgroup = index / kHalf;
     const int thread = index % 128;
@@ -52,13 +52,14 @@ __device__ void convert_tile(const float* sums, void* target, bool float_grads, 
 // -exp(sink - lse) * delta of one row; the sum over rows, in a fixed order, where they share their sinks.
 template <int kQueryRows>
 __device__ void sink_grads(const PostprocessParams& params, int32_t head, float* shared) {
-  const float* delta = params.delta + int64_t{head / params.packed} * params.num_query_tiles * kQueryRows + head % params.packed;
+  const float* delta = params.delta + int64_t{head >> params.packed_shift} * params.num_query_tiles * kQueryRows +
+                       (head & ((1 << params.packed_shift) - 1));
   for (int32_t t = 0; t < params.sink_tokens; ++t) {
     float sum = 0.0f;
     for (int32_t row = threadIdx.x; row < params.total_q; row += kThreads) {
       const float lse = params.lse[int64_t{row} * params.num_heads_q + head];
       const int64_t at = ((params.sink_per_query ? int64_t{row} * params.sink_tokens : 0) + t) * params.num_heads_q + head;
-      const float grad = lse == -INFINITY ? 0.0f : -__expf(params.sink[at] - lse) * delta[int64_t{row} * params.packed];
+      const float grad = lse == -INFINITY ? 0.0f : -__expf(params.sink[at] - lse) * delta[int64_t{row} << params.packed_shift];
       if (params.sink_per_query) params.grad_sink[at] = grad;
       sum += grad;
     }
@@ -79,14 +80,15 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
   __shared__ __align__(16) uint16_t shared[Config::kKeyRows * (kHeadDim + 8)];
   wait_for_previous_kernel();
   int32_t block = blockIdx.x;
-  const int32_t query_blocks = params.num_heads_q / params.packed * params.num_query_tiles;
+  const int32_t query_blocks = (params.num_heads_q >> params.packed_shift) * params.num_query_tiles;
   if (block < query_blocks) {
     const int32_t head = block / params.num_query_tiles;
     const int32_t tile = block - head * params.num_query_tiles;
     const auto element_of = [&](int row) -> int64_t {
-      const int32_t token = (tile * Config::kQueryRows + row) / params.packed;
+      const int32_t token = (tile * Config::kQueryRows + row) >> params.packed_shift;
       if (token >= params.total_q) return -1;
-      return (int64_t{token} * params.num_heads_q + head * params.packed + row % params.packed) * kHeadDim;
+      const int32_t query_head = (head << params.packed_shift) + (row & ((1 << params.packed_shift) - 1));
+      return (int64_t{token} * params.num_heads_q + query_head) * kHeadDim;
     };
     convert_tile<T, Config::kQueryRows, kHeadDim, Config::kSplitsQueryCols>(
         params.grad_q_sum + int64_t{block} * Config::kQueryTileElements, params.grad_q, params.float_grads, params.softmax_scale,
@@ -119,7 +121,7 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
 
 template <typename T, int kHeadDim>
 void launch_postprocess(const PostprocessParams& params, cudaStream_t stream) {
-  int32_t blocks = params.num_heads_q / params.packed * params.num_query_tiles;
+  int32_t blocks = (params.num_heads_q >> params.packed_shift) * params.num_query_tiles;
   if (params.grad_k_sum != nullptr) blocks += 2 * params.num_heads_kv * params.plan.num_tiles;
   if (params.grad_sink != nullptr) blocks += params.num_heads_q;
   launch(postprocess_kernel<T, kHeadDim>, {blocks, kThreads, stream, 0, true}, params, "backward postprocess");

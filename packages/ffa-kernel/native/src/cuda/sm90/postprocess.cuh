@@ -25,7 +25,7 @@ struct PostprocessParams {
   int32_t total_k;
   int32_t num_heads_q;
   int32_t num_heads_kv;
-  int32_t packed;
+  int32_t packed_shift;     // logarithm of the query heads in the rows of a tile
   int32_t num_query_tiles;
   PlanView plan;
   BackwardSchedule schedule;

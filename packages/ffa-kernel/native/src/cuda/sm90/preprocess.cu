@@ -49,8 +49,9 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
   const int lane = threadIdx.x % kLanes;
 #pragma unroll
   for (int r = threadIdx.x / kLanes; r < kRows; r += kRowsAtOnce) {
-    const int32_t token = (tile * kRows + r) / params.packed;
-    const int64_t row = int64_t{token} * params.num_heads_q + head * params.packed + r % params.packed;
+    const int32_t token = (tile * kRows + r) >> params.packed_shift;
+    const int32_t query_head = (head << params.packed_shift) + (r & ((1 << params.packed_shift) - 1));
+    const int64_t row = int64_t{token} * params.num_heads_q + query_head;
     float lse2 = INFINITY;
     float sum = 0.0f;
     if (token < params.total_q) {
@@ -77,7 +78,7 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
 
 template <typename T, int kHeadDim>
 void launch_preprocess(const PreprocessParams& params, cudaStream_t stream) {
-  const int64_t blocks = int64_t{params.num_heads_q / params.packed} * params.num_query_tiles;
+  const int64_t blocks = int64_t{params.num_heads_q >> params.packed_shift} * params.num_query_tiles;
   launch(preprocess_kernel<T, kHeadDim>, {blocks + 1, kThreads, stream}, params, "backward preprocess");
 }
 

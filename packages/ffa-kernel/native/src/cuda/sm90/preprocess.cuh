@@ -22,7 +22,7 @@ struct PreprocessParams {
   int64_t key_sum_tiles;
   int32_t total_q;
   int32_t num_heads_q;
-  int32_t packed;
+  int32_t packed_shift;     // logarithm of the query heads in the rows of a tile
   int32_t num_query_tiles;
   PlanView plan;
   BackwardSchedule schedule;
