@@ -16,7 +16,8 @@ export function readTypeCodes(
 ): ArrayLike<number> | null {
   if (input === undefined || input === null) return null
   if (typeof input === 'number' || typeof input === 'string') {
-    const code = codeOf(argument, input)
+    const code = findCode(input)
+    if (code === undefined) throw typeError(argument, input)
     return code === 0 ? null : new Array<number>(count).fill(code)
   }
   const list = listOf(argument, input)
@@ -29,8 +30,9 @@ export function readTypeCodes(
   }
   const codes = new Array<number>(count)
   for (let i = 0; i < count; i++) {
-    const type = list[i]
-    codes[i] = type === 0 || type === 1 || type === 2 || type === 3 ? type : codeOf(`${argument}[${i}]`, type)
+    const code = findCode(list[i])
+    if (code === undefined) throw typeError(`${argument}[${i}]`, list[i])
+    codes[i] = code
   }
   return codes
 }
@@ -47,12 +49,13 @@ function listOf(argument: string, input: unknown): ArrayLike<unknown> {
   return readIntegers(assertTensor(argument, input, { dtype: ['int32', 'int64'], ndim: 1 }))
 }
 
-function codeOf(argument: string, type: unknown): number {
-  const code = typeof type === 'string' ? (ATTN_MASK_TYPES as readonly string[]).indexOf(type) : type
-  if (code === 0 || code === 1 || code === 2 || code === 3) return code
-  throw new ArgumentError({
-    argument,
-    expected: `0 to 3, or one of ${ATTN_MASK_TYPES.join(', ')}`,
-    actual: type,
-  })
+function findCode(type: unknown): number | undefined {
+  if (type === 0 || type === 1 || type === 2 || type === 3) return type
+  return codesByName.get(type)
+}
+
+const codesByName: ReadonlyMap<unknown, number> = new Map(ATTN_MASK_TYPES.map((name, code) => [name, code]))
+
+function typeError(argument: string, actual: unknown): ArgumentError {
+  return new ArgumentError({ argument, expected: `0 to 3, or one of ${ATTN_MASK_TYPES.join(', ')}`, actual })
 }
