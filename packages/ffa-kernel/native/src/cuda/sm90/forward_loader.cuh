@@ -8,7 +8,7 @@
 
 namespace magi::ffa::sm90 {
 
-// Walks over the column tiles of an item: the last tile of the leading run first, then the runs.
+// Walks over the column tiles of an item: first the tile that reaches beyond the keys, if any, then the runs.
 class ColumnTiles {
  public:
   __device__ __forceinline__ ColumnTiles(const PlanView& plan, const ForwardItem& item, int lane)
@@ -34,15 +34,15 @@ class ColumnTiles {
 
  private:
   __device__ __forceinline__ void enter_run() {
-    const bool leads = next_run_ < 0;
-    const int index = leads ? item_.lead_run : next_run_;
+    const bool is_tail = next_run_ < 0;
+    const int index = is_tail ? item_.tail_run : next_run_;
     ++next_run_;
     if (index == kNoRun) return;
     const int4 run = index < kInlineRuns
                          ? item_.runs[index]
                          : __ldg(reinterpret_cast<const int4*>(plan_.runs) + item_.run_begin + index);
-    col_ = leads ? run.x + (run.y - 1) * plan_.tile_cols : run.x;
-    left_ = leads ? 1 : index == item_.lead_run ? run.y - 1 : run.y;
+    col_ = is_tail ? run.x + (run.y - 1) * plan_.tile_cols : run.x;
+    left_ = is_tail ? 1 : index == item_.tail_run ? run.y - 1 : run.y;
     band_begin_ = run.z;
     band_count_ = run.w;
     if (left_ > 0 && band_count_ > 0) load_bands();
@@ -64,7 +64,7 @@ class ColumnTiles {
   const PlanView& plan_;
   const ForwardItem& item_;
   int lane_;
-  int next_run_ = -1;  // -1: the last tile of the leading one
+  int next_run_ = -1;  // -1: the tail
   int col_ = 0;
   int left_ = 0;
   int band_begin_ = 0;

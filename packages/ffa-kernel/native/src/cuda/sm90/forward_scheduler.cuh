@@ -26,7 +26,7 @@ template <int kTileCols>
 __device__ inline void describe_item(const ForwardKernelParams& params, int lane, int tile, int head, ForwardItem& item) {
   const PlanView& plan = params.plan;
   int run_begin = 0, num_tiles = 0, num_masked = 0;
-  int lead_run = kNoRun;
+  int tail_run = kNoRun;
   int4 run = make_int4(0, 0, 0, 0);
 
   const auto count_run = [&](const int4& r, int index) {
@@ -34,7 +34,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     const bool has_tail = r.y > 0 && r.x + r.y * plan.tile_cols > plan.num_cols;
     const int masked = r.w > 0 ? r.y : has_tail ? 1 : 0;
     num_masked += masked;
-    if (r.w == 0 && has_tail) lead_run = index;
+    if (r.w == 0 && has_tail) tail_run = index;
   };
   if (plan.tile_runs == nullptr) {
     // Masked tiles first. Runs may be empty.
@@ -58,7 +58,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     }
     num_tiles = __reduce_add_sync(0xffffffff, num_tiles);
     num_masked = __reduce_add_sync(0xffffffff, num_masked);
-    lead_run = __reduce_max_sync(0xffffffff, lead_run);
+    tail_run = __reduce_max_sync(0xffffffff, tail_run);
   }
   if (lane < kInlineRuns) item.runs[lane] = run;
   if (lane == 0) {
@@ -67,7 +67,7 @@ __device__ inline void describe_item(const ForwardKernelParams& params, int lane
     item.num_tiles = num_tiles;
     item.num_masked = num_masked;
     item.run_begin = run_begin;
-    item.lead_run = lead_run;
+    item.tail_run = tail_run;
   }
 }
 

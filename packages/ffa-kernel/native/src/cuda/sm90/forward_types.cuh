@@ -101,7 +101,7 @@ struct ForwardItem {
   int32_t num_tiles;
   int32_t num_masked;  // these come first
   int32_t run_begin;
-  int32_t lead_run;  // or kNoRun. Its last tile reaches beyond the keys, and comes first, masked
+  int32_t tail_run;  // or kNoRun. Its last tile reaches beyond the keys, and comes first, masked
   int16_t exact;        // exact maxima for every column tile
   int16_t warpgroups;   // bit i: consumer i stores its rows
   int4 runs[kInlineRuns];  // the first of them: col_begin, num_col_tiles, band_begin, band_count
@@ -123,7 +123,7 @@ struct TileRecord {
   int32_t col_begin;
   int32_t band_count;
   int32_t band_begin;
-  int32_t padding;
+  int32_t unused;
   int32_t bands[kInlineBands][6];
 };
 
