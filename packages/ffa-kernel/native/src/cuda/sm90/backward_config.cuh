@@ -50,6 +50,17 @@ struct BackwardConfig {
   static constexpr int kGradQueryCols = kSplitsQueryCols ? kDim / kConsumers : kDim;
 };
 
+// Which query a row of a tile is, for tiles of so many rows that hold 1 << packed_shift heads.
+struct PackedRow {
+  int32_t token;
+  int32_t query_head;
+
+  static __device__ __forceinline__ PackedRow of(int32_t packed_head, int32_t tile, int32_t tile_rows, int32_t row,
+                                                 int32_t packed_shift) {
+    return {(tile * tile_rows + row) >> packed_shift, (packed_head << packed_shift) + (row & ((1 << packed_shift) - 1))};
+  }
+};
+
 // What the loaders tell the consumers about a step.
 struct alignas(16) BackwardStep {
   int32_t token;       // first query token of the tile

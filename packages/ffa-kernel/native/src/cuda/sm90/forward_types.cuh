@@ -123,7 +123,7 @@ struct TileRecord {
   int32_t col_begin;
   int32_t band_count;
   int32_t band_begin;
-  int32_t unused;
+  int32_t unused;  // so that the bands begin at 16 bytes
   int32_t bands[kInlineBands][6];
 };
 

@@ -35,7 +35,7 @@ struct OnlineSoftmax {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         row_max[h] = largest[h];
-        base[h] = largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
+        base[h] = base_of(largest[h], scale_log2);
         sums[h][0] = sums[h][1] = 0.0f;
       }
       return false;
@@ -46,7 +46,7 @@ struct OnlineSoftmax {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         largest[h] = fmaxf(largest[h], row_max[h]);
-        base[h] = largest[h] == -INFINITY ? 0.0f : largest[h] * scale_log2;
+        base[h] = base_of(largest[h], scale_log2);
         // Exactly 1 where nothing changed, rounding apart.
         rescale[h] = largest[h] == row_max[h] ? 1.0f : exp2_approx(row_max[h] * scale_log2 - base[h]);
         row_max[h] = largest[h];
@@ -81,6 +81,11 @@ struct OnlineSoftmax {
   }
 
  private:
+  // Rows without keys so far have no maximum.
+  static __device__ __forceinline__ float base_of(float maximum, float scale_log2) {
+    return maximum == -INFINITY ? 0.0f : maximum * scale_log2;
+  }
+
   template <int N>
   static __device__ __forceinline__ void find_maxima(const float (&scores)[N], float (&maxima)[2]) {
 #pragma unroll

@@ -85,9 +85,8 @@ __global__ void __launch_bounds__(kThreads) postprocess_kernel(const Postprocess
     const int32_t head = block / params.num_query_tiles;
     const int32_t tile = block - head * params.num_query_tiles;
     const auto element_of = [&](int row) -> int64_t {
-      const int32_t token = (tile * Config::kQueryRows + row) >> params.packed_shift;
+      const auto [token, query_head] = PackedRow::of(head, tile, Config::kQueryRows, row, params.packed_shift);
       if (token >= params.total_q) return -1;
-      const int32_t query_head = (head << params.packed_shift) + (row & ((1 << params.packed_shift) - 1));
       return (int64_t{token} * params.num_heads_q + query_head) * kHeadDim;
     };
     convert_tile<T, Config::kQueryRows, kHeadDim, Config::kSplitsQueryCols>(

@@ -49,8 +49,7 @@ __global__ void __launch_bounds__(kThreads) preprocess_kernel(const PreprocessPa
   const int lane = threadIdx.x % kLanes;
 #pragma unroll
   for (int r = threadIdx.x / kLanes; r < kRows; r += kRowsAtOnce) {
-    const int32_t token = (tile * kRows + r) >> params.packed_shift;
-    const int32_t query_head = (head << params.packed_shift) + (r & ((1 << params.packed_shift) - 1));
+    const auto [token, query_head] = PackedRow::of(head, tile, kRows, r, params.packed_shift);
     const int64_t row = int64_t{token} * params.num_heads_q + query_head;
     float lse2 = INFINITY;
     float sum = 0.0f;
